@@ -1,0 +1,57 @@
+"""The LLM you already run, as your retriever.
+
+Example:
+    >>> from s3_retriever import Document, Engine
+    >>> engine = Engine.from_profile("smollm2-135m-instruct", path="my-index")
+    >>> engine.add([Document("readme", open("README.md").read())])
+    >>> for span in engine.retrieve("How is it installed?", max_tokens=256):
+    ...     print(span.id, span.text)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from s3_retriever.config import RetrieveSettings, ScanSettings
+from s3_retriever.errors import EndogenousError
+from s3_retriever.types import Answer, Document, Span, TokenScore
+
+if TYPE_CHECKING:
+    from langchain_endogenous import EndogenousRetriever
+
+    from s3_retriever.engine import AddReport, CompressedContext, Engine
+    from s3_retriever.profile import Profile
+
+__all__ = [
+    "AddReport",
+    "Answer",
+    "CompressedContext",
+    "Document",
+    "EndogenousError",
+    "EndogenousRetriever",
+    "Engine",
+    "Profile",
+    "RetrieveSettings",
+    "ScanSettings",
+    "Span",
+    "TokenScore",
+    "__version__",
+]
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "AddReport": "s3_retriever.engine",
+    "CompressedContext": "s3_retriever.engine",
+    "Engine": "s3_retriever.engine",
+    "Profile": "s3_retriever.profile",
+    "EndogenousRetriever": "langchain_endogenous",
+}
+"""Names that pull in torch or a framework; imported when they are first used."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)

@@ -1,0 +1,145 @@
+"""Settings, one class per stage; every field says its unit, its default's source and its bounds."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "CandidateSettings",
+    "DensitySettings",
+    "FusionSettings",
+    "Mode",
+    "RetrieveSettings",
+    "SaeSettings",
+    "ScanSettings",
+    "Scoring",
+    "ScoringSettings",
+    "SpanSettings",
+]
+
+Mode = Literal["hybrid", "features", "bm25"]
+"""Which legs propose spans: both, the model's features alone (S3-Pure), or words alone."""
+
+Scoring = Literal["attention", "coactivation"]
+"""How features score a token: through the decoder and the chosen heads, or the published Eq. 7."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class SaeSettings(_Settings):
+    """Training of a sparse autoencoder. Defaults are the published ones."""
+
+    expansion: int = Field(default=128, ge=1)
+    """Latents per input dimension (published: 128)."""
+    latents: int | None = Field(default=None, ge=1)
+    """Number of latents; overrides ``expansion``."""
+    k: int = Field(default=128, ge=1)
+    """Active latents per token (published: 128)."""
+    steps: int = Field(default=30_000, ge=1)
+    """Optimizer steps (published: 30,000)."""
+    batch_tokens: int = Field(default=4096, ge=1)
+    """Tokens per step (published: 4096)."""
+    learning_rate: float | None = Field(default=None, gt=0)
+    """Adam's peak rate; ``None`` is 2e-4 / sqrt(latents / 16384), the rule of sparsify (the paper
+    leaves its rate blank)."""
+    dead_tokens: int = Field(default=1_000_000, ge=1)
+    """Tokens after which a latent that never fired counts as dead and is revived."""
+    seed: int = 0
+    """Decides the initial weights and the order of the tokens."""
+    checkpoint_steps: int = Field(default=1000, ge=1)
+    """Steps between two checkpoints."""
+
+    def latents_for(self, d_in: int) -> int:
+        """Number of latents for inputs of ``d_in`` dimensions."""
+        return self.latents or self.expansion * d_in
+
+
+class ScanSettings(_Settings):
+    """Reading documents."""
+
+    chunk_tokens: int = Field(default=2048, ge=16)
+    """Tokens per chunk, each forwarded alone (published: 2048)."""
+    batch_tokens: int = Field(default=8192, ge=16)
+    """Most tokens in one forward pass, padding included; bounds the memory of a scan."""
+    segment_tokens: int = Field(default=262_144, ge=1)
+    """Tokens after which a segment file is closed; bounds the memory of an ``add``."""
+
+
+class CandidateSettings(_Settings):
+    """Which 64-token blocks are scored exactly."""
+
+    features: int = Field(default=256, ge=0)
+    """Blocks proposed by features."""
+    words: int = Field(default=256, ge=0)
+    """Blocks proposed by words (BM25)."""
+    cover: int = Field(default=1024, ge=0)
+    """An index (or what a filter leaves of it) of at most this many blocks is scored whole."""
+    query_features: int = Field(default=128, ge=1)
+    """Features of the question that are looked up, strongest first."""
+
+
+class ScoringSettings(_Settings):
+    """Scores of single tokens."""
+
+    pooling: Literal["max", "sum"] = "max"
+    """How Eq. 7's a_f is pooled over the question's tokens (the paper does not say)."""
+    stop_df: int | None = Field(default=5000, ge=1)
+    """Eq. 7 leaves out features that occur at more positions than this (published: 5000);
+    ``None`` keeps all."""
+    null_question: str | None = "N/A"
+    """``attention`` subtracts what this content-free question attends to (ICR, arXiv 2410.02642);
+    ``None`` switches it off."""
+
+
+class DensitySettings(_Settings):
+    """From token scores to peaks."""
+
+    kernel: int = Field(default=8, ge=1)
+    """Width of the 1-D convolution in tokens; 1 switches it off (published: 8 for questions, 48
+    for summaries)."""
+    centres: int = Field(default=40, ge=1)
+    """Most peaks kept (published: 40)."""
+    suppression: int = Field(default=16, ge=0)
+    """Non-maximum suppression: tokens to each side of a peak in which no other may stand; 0
+    switches it off (the paper gives no figure)."""
+
+
+class SpanSettings(_Settings):
+    """From peaks to pieces of text."""
+
+    threshold: float = Field(default=0.5, ge=0, le=1)
+    """A span grows while the density stays above this share of its peak."""
+    max_tokens: int = Field(default=96, ge=1)
+    """Longest growth from a peak, before widening to sentence bounds."""
+    sentences: bool = True
+    """Widen to sentence bounds; otherwise to whole words only."""
+
+
+class FusionSettings(_Settings):
+    """The union of the legs (published Eq. 8)."""
+
+    bm25: bool = True
+    """Spans found by words."""
+    bm25_spans: int = Field(default=40, ge=1)
+    """Most spans from words."""
+    lead_tokens: int = Field(default=0, ge=0)
+    """First tokens of the best documents. Eq. 8 has them; they are off for an index of many
+    documents and on in ``compress``."""
+    tail_tokens: int = Field(default=0, ge=0)
+    """Last tokens of the best documents, as above."""
+    rank_constant: float = Field(default=20.0, ge=0)
+    """The constant of reciprocal rank fusion, 1 / (constant + rank)."""
+
+
+class RetrieveSettings(_Settings):
+    """Everything between a question and its spans."""
+
+    candidates: CandidateSettings = CandidateSettings()
+    scoring: ScoringSettings = ScoringSettings()
+    density: DensitySettings = DensitySettings()
+    spans: SpanSettings = SpanSettings()
+    fusion: FusionSettings = FusionSettings()

@@ -1,0 +1,472 @@
+"""The engine: one resident model that reads documents, finds evidence in them, and answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from s3_retriever.answering import AnswerStream, answer_messages
+from s3_retriever.config import FusionSettings, Mode, RetrieveSettings, ScanSettings, Scoring
+from s3_retriever.errors import InputError
+from s3_retriever.generator.generator import Generator, check_text
+from s3_retriever.index.filters import Filter
+from s3_retriever.index.segment import text_hash
+from s3_retriever.index.store import Index
+from s3_retriever.profile import Profile
+from s3_retriever.retrieve.retriever import Retriever
+from s3_retriever.scan.scanner import CodedDocument, Scanner
+from s3_retriever.types import Document, Span
+
+__all__ = ["AddReport", "CompressedContext", "Engine"]
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_PROFILE = "smollm2-135m-instruct"
+COMPRESS_SETTINGS = RetrieveSettings(fusion=FusionSettings(lead_tokens=32, tail_tokens=32))
+"""One long text: Eq. 8's first and last tokens belong to the union."""
+
+_COMPRESSED_KEPT = 4
+"""Texts whose codes ``compress`` keeps, so that a second question need not read them again."""
+
+
+@dataclass(frozen=True)
+class AddReport:
+    """What became of the documents of one ``add``."""
+
+    added: tuple[str, ...] = ()
+    """Ids that were new."""
+    updated: tuple[str, ...] = ()
+    """Ids whose text or metadata changed."""
+    unchanged: tuple[str, ...] = ()
+    """Ids whose text and metadata were in the index already; nothing was read."""
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """Reason by id (or by position, for a document without a usable id)."""
+    tokens_scanned: int = 0
+    """Tokens the model read."""
+
+
+@dataclass(frozen=True)
+class CompressedContext:
+    """The parts of a text that a question needs, in the text's order."""
+
+    text: str
+    """The spans, joined by :attr:`separator`."""
+    spans: tuple[Span, ...]
+    """In the order of the text; ``rank`` tells their order of merit."""
+    n_tokens: int
+    """Tokens of :attr:`text`, in the generator's count."""
+    separator: str = "\n...\n"
+
+
+class Engine:
+    """Reads documents once with a language model and retrieves with its own attention.
+
+    Example:
+        >>> engine = Engine.from_profile("smollm2-135m-instruct")
+        >>> report = engine.add([Document("cats", "Cats sleep most of the day. Dogs bark.")])
+        >>> engine.retrieve("How long do cats sleep?", max_tokens=8)[0].text
+        'Cats sleep most of the day.'
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        profile: Profile,
+        path: str | Path | None = None,
+        *,
+        scan: ScanSettings | None = None,
+        retrieve: RetrieveSettings | None = None,
+    ) -> None:
+        """Put a loaded model, its profile and an index together.
+
+        Args:
+            generator: the resident model.
+            profile: made for that model.
+            path: the index's folder, created if need be; ``None`` keeps the index in memory.
+            scan: chunk and batch sizes.
+            retrieve: defaults of every stage between a question and its spans.
+
+        Raises:
+            ProfileError: the profile is for another model.
+            IndexStorageError: the folder cannot be used or is damaged.
+            IndexMismatchError: the index was written with another profile.
+        """
+        profile.check_generator(generator)
+        self.generator = generator
+        self.profile = profile
+        self.scan_settings = scan or ScanSettings()
+        self.retrieve_settings = retrieve or RetrieveSettings()
+        self.index = Index(Path(path) if path is not None else None, profile)
+        self._scanner = Scanner(generator, profile, self.scan_settings)
+        self._retriever = Retriever(generator, profile)
+        self._write_lock = threading.Lock()
+        self._compressed: OrderedDict[str, Index] = OrderedDict()
+
+    @classmethod
+    def from_profile(
+        cls,
+        profile: str | Path = DEFAULT_PROFILE,
+        path: str | Path | None = None,
+        *,
+        model: str | None = None,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
+        scan: ScanSettings | None = None,
+        retrieve: RetrieveSettings | None = None,
+    ) -> Engine:
+        """Load the model that a profile is for, and open or create an index.
+
+        Args:
+            profile: a shipped name or a profile's folder.
+            path: the index's folder; ``None`` keeps the index in memory.
+            model: other weights of the same model: a hub id, a folder or a ``.gguf`` file.
+            device: by default the first GPU, else the CPU.
+            dtype: by default bfloat16 where the hardware has it, else float32.
+            scan: chunk and batch sizes.
+            retrieve: defaults of every stage between a question and its spans.
+
+        Raises:
+            ProfileError: no such profile, it is damaged, or it is for another model.
+            ModelError: the weights cannot be found or read.
+            IndexStorageError: the folder cannot be used or is damaged.
+            IndexMismatchError: the index was written with another profile.
+        """
+        loaded = Profile.load(profile)
+        revision = loaded.card.revision if model is None else None
+        generator = Generator.load(
+            model or loaded.card.model, revision=revision, device=device, dtype=dtype
+        )
+        return cls(generator, loaded, path, scan=scan, retrieve=retrieve)
+
+    def add(
+        self,
+        documents: Iterable[Document | str],
+        *,
+        on_error: Literal["skip", "raise"] = "skip",
+        on_progress: Callable[[int, int], None] = lambda tokens, characters: None,
+    ) -> AddReport:
+        """Read documents and put them into the index; one whose id is there is replaced.
+
+        What is added becomes visible and durable every ``scan_settings.segment_tokens`` tokens
+        and at the end. A text that is in the index under the same id is not read again.
+
+        Args:
+            documents: a plain string gets an id made from its contents.
+            on_error: what a bad document does: ``skip`` leaves it out and reports it, ``raise``
+                leaves everything out.
+            on_progress: called with the tokens and the characters read since the last call.
+
+        Raises:
+            InputError: with ``raise``, the first bad document; with ``skip``, if all are bad.
+            IndexLockedError: another process is writing.
+            IndexStorageError: the folder cannot be written; the index is as it was.
+        """
+        good, skipped = _sort_out(documents)
+        if skipped and (on_error == "raise" or not good):
+            where, reason = next(iter(skipped.items()))
+            raise InputError(f"document {where}: {reason}")
+        if not good and not skipped:
+            raise InputError("there are no documents to add")
+        for where, reason in skipped.items():
+            logger.warning("document %s is left out: %s", where, reason)
+
+        with self._write_lock, self.index.writing():
+            live = self.index.snapshot.live
+            unchanged, recoded, unread = [], [], []
+            for document in good.values():
+                segment, entry = live.get(document.id, (None, None))
+                if segment is None or entry is None or entry.hash != text_hash(document.text):
+                    unread.append(document)
+                elif _plain(entry.metadata) == _plain(document.metadata):
+                    unchanged.append(document.id)
+                else:  # only the metadata changed: the codes are still good
+                    old = segment.coded(entry)
+                    recoded.append(CodedDocument(document, old.tokens, old.ids, old.activations))
+            scanned = self._commit_all(recoded, unread, on_progress)
+            changed = [d.id for d in (*(c.document for c in recoded), *unread)]
+            return AddReport(
+                added=tuple(i for i in changed if i not in live),
+                updated=tuple(i for i in changed if i in live),
+                unchanged=tuple(unchanged),
+                skipped=skipped,
+                tokens_scanned=scanned,
+            )
+
+    def _commit_all(
+        self,
+        recoded: Sequence[CodedDocument],
+        unread: Sequence[Document],
+        on_progress: Callable[[int, int], None],
+    ) -> int:
+        """Scan what is unread and commit all of it; returns the tokens scanned."""
+        waiting: list[CodedDocument] = []
+        scanned = n_waiting = 0
+
+        def count(tokens: int, characters: int) -> None:
+            nonlocal scanned
+            scanned += tokens
+            on_progress(tokens, characters)
+
+        for coded in chain(recoded, self._scanner.scan(unread, on_progress=count)):
+            waiting.append(coded)
+            n_waiting += len(coded.tokens)
+            if n_waiting >= self.scan_settings.segment_tokens:
+                self.index.commit(waiting)
+                waiting, n_waiting = [], 0
+        if waiting:
+            self.index.commit(waiting)
+        return scanned
+
+    def delete(self, ids: Iterable[str]) -> int:
+        """Remove documents; returns how many were there."""
+        wanted = list(dict.fromkeys([ids] if isinstance(ids, str) else ids))
+        with self._write_lock, self.index.writing():
+            known = [i for i in wanted if i in self.index.snapshot.live]
+            if known:
+                self.index.commit([], delete=known)
+            return len(known)
+
+    def get(self, doc_id: str) -> Document | None:
+        """A document as it was added, or ``None``."""
+        found = self.index.snapshot.live.get(doc_id)
+        if found is None:
+            return None
+        segment, entry = found
+        return Document(entry.id, segment.text(entry), entry.metadata)
+
+    def ids(self) -> list[str]:
+        """Ids of all documents, in the order they were added."""
+        return list(self.index.snapshot.live)
+
+    def __len__(self) -> int:
+        """Number of documents."""
+        return len(self.index.snapshot.live)
+
+    def retrieve(
+        self,
+        question: str,
+        *,
+        max_tokens: int | None = 512,
+        k: int | None = None,
+        filter: Filter | None = None,
+        mode: Mode = "hybrid",
+        scoring: Scoring | None = None,
+        settings: RetrieveSettings | None = None,
+        token_scores: bool = False,
+    ) -> list[Span]:
+        """Find the text that the model would attend to for ``question``.
+
+        Args:
+            question: plain text.
+            max_tokens: budget in the generator's tokens; ``None`` is no limit.
+            k: most spans; ``None`` is no limit.
+            filter: condition on the documents' metadata (see :mod:`~.index.filters`).
+            mode: ``hybrid`` joins features and words, ``features`` is the model alone, ``bm25``
+                words alone.
+            scoring: ``attention`` or ``coactivation`` (Eq. 7 as published); by default the
+                profile's better one.
+            settings: every stage's settings, for this question only.
+            token_scores: put the score of each token into ``Span.tokens``.
+
+        Returns:
+            Spans, best first; empty if the index is empty or nothing matches.
+
+        Raises:
+            InputError: an empty or too long question, a budget below 1, an unknown mode.
+        """
+        self.index.refresh()
+        return self._retriever.retrieve(
+            self.index,
+            question,
+            max_tokens=max_tokens,
+            k=k,
+            filter=filter,
+            mode=mode,
+            scoring=scoring,
+            settings=settings or self.retrieve_settings,
+            token_scores=token_scores,
+        )
+
+    def compress(
+        self,
+        question: str,
+        text: str,
+        max_tokens: int,
+        *,
+        mode: Mode = "hybrid",
+        scoring: Scoring | None = None,
+        settings: RetrieveSettings = COMPRESS_SETTINGS,
+        token_scores: bool = False,
+    ) -> CompressedContext:
+        """Cut one long text down to what ``question`` needs; no index on disk is made or used.
+
+        This is the published setting. The codes of the last few texts are kept in memory, so
+        further questions on the same text do not read it again. A text that fits the budget
+        comes back whole.
+
+        Args:
+            question: plain text.
+            text: the context.
+            max_tokens: budget of the result in the generator's tokens, separators included.
+            mode: as in :meth:`retrieve`.
+            scoring: as in :meth:`retrieve`.
+            settings: every stage's settings.
+            token_scores: as in :meth:`retrieve`.
+
+        Raises:
+            InputError: the question or the text is empty, or ``max_tokens`` is below 1.
+        """
+        if max_tokens < 1:
+            raise InputError(f"max_tokens must be at least 1, not {max_tokens}")
+        document = Document("context", text)
+        if reason := _problem(document):
+            raise InputError(f"the text to compress: {reason}")
+        index = self._compression_index(document)
+        spans = self._retriever.retrieve(
+            index,
+            question,
+            max_tokens=max_tokens,
+            k=None,
+            filter=None,
+            mode=mode,
+            scoring=scoring,
+            settings=settings,
+            token_scores=token_scores,
+        )
+        count = self.generator.count_tokens
+        if (whole := count(text)) <= max_tokens:
+            span = Span("context", 0, len(text), text, score=1.0, scores={}, rank=0)
+            return CompressedContext(text, (span,), whole)
+        separator = CompressedContext.separator
+        while True:  # separators cost tokens too: the worst span makes room for them
+            in_order = sorted(spans, key=lambda s: s.start)
+            joined = separator.join(s.text for s in in_order)
+            if (n := count(joined)) <= max_tokens or not spans:
+                return CompressedContext(joined, tuple(in_order), n)
+            spans = spans[:-1]
+
+    def _compression_index(self, document: Document) -> Index:
+        key = text_hash(document.text)
+        index = self._compressed.get(key)
+        if index is None:
+            index = Index(None, self.profile)
+            with index.writing():
+                index.commit(list(self._scanner.scan([document])))
+            self._compressed[key] = index
+            while len(self._compressed) > _COMPRESSED_KEPT:
+                self._compressed.popitem(last=False)
+        return index
+
+    def answer(
+        self,
+        question: str,
+        *,
+        max_tokens: int = 512,
+        max_new_tokens: int = 128,
+        **retrieve: Any,
+    ) -> AnswerStream:
+        """Retrieve spans and let the same model answer from them.
+
+        Args:
+            question: plain text.
+            max_tokens: budget of the evidence.
+            max_new_tokens: longest answer.
+            **retrieve: further arguments of :meth:`retrieve`.
+
+        Returns:
+            The answer as it is written: iterate over it for pieces of text; ``.spans`` is there
+            at once, ``.result()`` waits for the end and brings the citations.
+        """
+        spans = self.retrieve(question, max_tokens=max_tokens, **retrieve)
+        prompt = self.generator.chat_ids(answer_messages(question, spans))
+        return AnswerStream(
+            self.generator.stream(prompt, max_new_tokens=max_new_tokens), tuple(spans)
+        )
+
+    def info(self) -> dict[str, Any]:
+        """What is in the index and in memory: counts, bytes by part, the profile."""
+        snapshot = self.index.snapshot
+        card = self.profile.card
+        forward = sum(r.n_bytes for r in snapshot.manifest.segments)
+        folder = self.index.folder
+        tantivy = sum(p.stat().st_size for p in (folder / "tantivy").glob("*")) if folder else 0
+        tokens = sum(r.n_tokens for r in snapshot.manifest.segments)
+        return {
+            "path": str(folder) if folder else None,
+            "profile": card.name,
+            "fingerprint": self.profile.fingerprint,
+            "model": self.generator.name,
+            "device": str(self.generator.device),
+            "dtype": str(self.generator.model.dtype).removeprefix("torch."),
+            "weight_bytes": self.generator.weight_bytes,
+            "documents": len(snapshot.live),
+            "tokens": snapshot.n_tokens,
+            "blocks": snapshot.n_blocks,
+            "segments": len(snapshot.segments),
+            "generation": snapshot.manifest.generation,
+            "bytes": {"forward": forward, "tantivy": tantivy},
+            "bytes_per_token": {
+                "forward": round(forward / tokens, 1) if tokens else None,
+                "tantivy": round(tantivy / tokens, 1) if tokens else None,
+            },
+        }
+
+
+def _sort_out(
+    documents: Iterable[Document | str],
+) -> tuple[dict[str, Document], dict[str, str]]:
+    """Usable documents by id (the last of an id wins), and the reasons against the others."""
+    good: dict[str, Document] = {}
+    skipped: dict[str, str] = {}
+    for position, item in enumerate(documents):
+        document = _named(item) if isinstance(item, str) else item
+        reason = _problem(document)
+        if reason is None:
+            good[document.id] = document
+        else:
+            named = isinstance(document, Document) and isinstance(document.id, str)
+            skipped[document.id if named and document.id else f"number {position}"] = reason
+    return good, skipped
+
+
+def _named(text: str) -> Document:
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return Document(digest[:16], text)
+
+
+def _problem(document: object) -> str | None:
+    """Why a document cannot be indexed, or ``None``."""
+    if not isinstance(document, Document):
+        return f"it is a {type(document).__name__}, not a Document or a string"
+    if not isinstance(document.id, str) or not document.id:
+        return "its id must be a string that is not empty"
+    if not isinstance(document.text, str):
+        return f"its text is {type(document.text).__name__}, not a string; decode bytes first"
+    if not document.text.strip():
+        return "its text is empty or only white space"
+    if "\x00" in document.text:
+        return "its text holds NUL characters: it looks like a binary file, not like text"
+    try:
+        check_text(document.id)
+        check_text(document.text)
+        json.dumps(_plain(document.metadata), allow_nan=False).encode("utf-8")
+    except InputError as e:
+        return str(e)
+    except (TypeError, ValueError) as e:
+        return f"its metadata cannot be stored as JSON: {e}"
+    return None
+
+
+def _plain(metadata: Mapping[str, Any]) -> Any:
+    """Metadata as JSON will give it back (tuples become lists)."""
+    return json.loads(json.dumps(dict(metadata)))

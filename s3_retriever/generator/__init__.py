@@ -1,0 +1,1 @@
+"""The resident language model: loading it, tapping its projections, answering with it."""

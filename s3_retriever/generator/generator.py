@@ -1,0 +1,278 @@
+"""The resident language model: one copy of the weights, used for reading and for answering."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from s3_retriever.errors import InputError, ModelError
+from s3_retriever.generator.families import AttentionLayout, layout_of
+from s3_retriever.generator.taps import Projections, tap
+from s3_retriever.generator.weights import find_weights, quiet_transformers
+
+__all__ = ["Generator", "Tokens", "best_device", "best_dtype"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A tokenised text; the three arrays have one entry a token."""
+
+    ids: np.ndarray
+    """int32 vocabulary ids."""
+    starts: np.ndarray
+    """uint32: first character of each token in the text."""
+    ends: np.ndarray
+    """uint32: one past its last character."""
+
+    def __len__(self) -> int:
+        """Number of tokens."""
+        return len(self.ids)
+
+
+class Generator:
+    """A causal language model and its tokenizer, held once per process.
+
+    Everything that runs the model takes ``lock``, so one object serves many threads.
+
+    Example:
+        >>> generator = Generator.load("HuggingFaceTB/SmolLM2-135M-Instruct")
+        >>> generator.tokenize("Hello world.").starts.tolist()
+        [0, 5, 11]
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, name: str) -> None:
+        """Wrap a model and tokenizer of :mod:`transformers` that are already in memory.
+
+        Raises:
+            ModelError: the family is unknown, or the tokenizer gives no character offsets.
+        """
+        if not getattr(tokenizer, "is_fast", False):
+            raise ModelError(
+                f"the tokenizer of {name} gives no character offsets; a fast tokenizer is needed"
+            )
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.name = name
+        self.layout: AttentionLayout = layout_of(model.config.get_text_config())
+        self.lock = threading.RLock()
+
+    @classmethod
+    def load(
+        cls,
+        model: str,
+        *,
+        revision: str | None = None,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Generator:
+        """Load a hub id, a local folder or a ``.gguf`` file.
+
+        Args:
+            model: where the weights are (see :func:`~.weights.find_weights`).
+            revision: a hub revision.
+            device: by default the first GPU, else the CPU.
+            dtype: by default bfloat16 where the hardware computes with it, else float32.
+
+        Raises:
+            ModelError: the weights cannot be found or read, or the family is unknown.
+        """
+        import transformers
+
+        folder = find_weights(model, revision=revision)
+        chosen = torch.device(device) if device is not None else best_device()
+        with quiet_transformers():
+            try:
+                config = transformers.AutoConfig.from_pretrained(folder)
+                layout_of(config.get_text_config())  # before gigabytes are read
+                tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+                loaded = transformers.AutoModelForCausalLM.from_pretrained(
+                    folder, dtype=dtype or best_dtype(chosen), use_safetensors=True
+                )
+            except (OSError, ValueError, KeyError, RuntimeError) as e:
+                raise ModelError(f"{folder} cannot be loaded as a language model: {e}") from e
+        module: Any = loaded  # transformers' annotation of .to() does not type-check
+        return cls(module.to(chosen), tokenizer, model)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        device: torch.device = self.model.device
+        return device
+
+    @property
+    def window(self) -> int:
+        """Most tokens the model takes at once."""
+        return int(self.model.config.get_text_config().max_position_embeddings)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Memory of the weights, shared ones counted once."""
+        unique = {p.data_ptr(): p.numel() * p.element_size() for p in self.model.parameters()}
+        return sum(unique.values())
+
+    def tokenizer_hash(self) -> str:
+        """A digest of the vocabulary: two tokenizers with the same one number tokens alike."""
+        vocabulary = json.dumps(sorted(self.tokenizer.get_vocab().items()), ensure_ascii=False)
+        return hashlib.sha256(vocabulary.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def tokenize(self, text: str) -> Tokens:
+        """Tokens of ``text`` without special ones, with character offsets.
+
+        Raises:
+            InputError: the text holds a lone surrogate, which no encoding can store.
+        """
+        check_text(text)
+        with quiet_transformers():  # a document is longer than the window; it will be chunked
+            encoded = self.tokenizer(
+                text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+            )
+        offsets = np.asarray(encoded["offset_mapping"], dtype=np.uint32).reshape(-1, 2)
+        ids = np.asarray(encoded["input_ids"], dtype=np.int32)
+        return Tokens(ids, offsets[:, 0].copy(), offsets[:, 1].copy())
+
+    def count_tokens(self, text: str) -> int:
+        """Number of tokens of ``text``."""
+        return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def project(
+        self,
+        chunks: Sequence[np.ndarray],
+        layers: Sequence[int],
+        *,
+        with_keys: bool = True,
+        with_queries: bool = False,
+    ) -> Projections:
+        """Queries and keys of several chunks in one forward pass that ends at the last layer asked.
+
+        Args:
+            chunks: token ids, one array a chunk; shorter ones are padded on the right.
+            layers: the layers to read.
+            with_keys: collect keys.
+            with_queries: collect queries.
+        """
+        width = max(len(chunk) for chunk in chunks)
+        batch = np.zeros((len(chunks), width), dtype=np.int64)
+        for row, chunk in zip(batch, chunks, strict=True):
+            row[: len(chunk)] = chunk
+        input_ids = torch.from_numpy(batch).to(self.device)
+        with self.lock:
+            return tap(
+                self.model,
+                self.layout,
+                input_ids,
+                layers,
+                with_keys=with_keys,
+                with_queries=with_queries,
+            )
+
+    def chat_ids(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        """Token ids of a conversation in the model's own chat template.
+
+        A model without a template (a base model) gets the plain texts, one a line.
+        """
+        if getattr(self.tokenizer, "chat_template", None):
+            text = self.tokenizer.apply_chat_template(
+                [dict(m) for m in messages], tokenize=False, add_generation_prompt=True
+            )
+        else:
+            text = "\n\n".join(m["content"] for m in messages) + "\n\n"
+        encoded: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return encoded
+
+    def stream(
+        self, input_ids: Sequence[int], *, max_new_tokens: int = 256, temperature: float = 0.0
+    ) -> Iterator[str]:
+        """Generate text after ``input_ids``, piece by piece.
+
+        Args:
+            input_ids: the prompt, e.g. from :meth:`chat_ids`.
+            max_new_tokens: most tokens to generate.
+            temperature: 0 is greedy.
+
+        Raises:
+            InputError: prompt and answer do not fit the window.
+        """
+        if len(input_ids) + max_new_tokens > self.window:
+            raise InputError(
+                f"a prompt of {len(input_ids)} tokens and {max_new_tokens} new ones exceed the "
+                f"window of {self.window}; lower max_tokens or max_new_tokens"
+            )
+        ids: list[int] = []
+        shown = ""
+        for token in self._sample(input_ids, max_new_tokens, temperature):
+            ids.append(token)
+            text = self.tokenizer.decode(ids, skip_special_tokens=True)
+            if not text.endswith("\N{REPLACEMENT CHARACTER}"):  # half a character: wait for more
+                yield text[len(shown) :]
+                shown = text
+        if ids:
+            yield self.tokenizer.decode(ids, skip_special_tokens=True)[len(shown) :]
+
+    def _sample(
+        self, input_ids: Sequence[int], max_new_tokens: int, temperature: float
+    ) -> Iterator[int]:
+        stop = self._stop_ids()
+        step = torch.tensor([list(input_ids)], device=self.device)
+        cache = None
+        for _ in range(max_new_tokens):
+            with self.lock, torch.inference_mode():
+                out = self.model(
+                    input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1
+                )
+                cache = out.past_key_values
+                token = _choose(out.logits[0, -1], temperature)
+            if token in stop:
+                return
+            yield token
+            step = torch.tensor([[token]], device=self.device)
+
+    def _stop_ids(self) -> set[int]:
+        configured = self.model.generation_config.eos_token_id
+        ids = configured if isinstance(configured, list) else [configured]
+        return {i for i in [*ids, self.tokenizer.eos_token_id] if i is not None}
+
+
+def check_text(text: str) -> None:
+    """Refuse what UTF-8 cannot store.
+
+    Raises:
+        InputError: names the first lone surrogate.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as e:
+        raise InputError(
+            f"character {e.start} is a lone surrogate ({text[e.start]!r}); "
+            "decode the source with errors='replace'"
+        ) from e
+
+
+def _choose(logits: Tensor, temperature: float) -> int:
+    if temperature <= 0:
+        return int(logits.argmax())
+    return int(torch.multinomial((logits.float() / temperature).softmax(-1), 1))
+
+
+def best_device() -> torch.device:
+    """The first CUDA device if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def best_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it, else float32 (it is slower where emulated)."""
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported()
+    else:
+        fast = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if fast else torch.float32

@@ -1,0 +1,1 @@
+"""What is kept of the documents: forward store, Tantivy, manifest."""

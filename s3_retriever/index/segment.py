@@ -1,0 +1,262 @@
+"""One immutable file of coded documents: the forward store's unit.
+
+A safetensors file: ``ids``, ``activations``, ``starts``, ``ends`` (one row a token), ``df`` (one
+count a latent), ``text`` (UTF-8 of all documents) and ``documents`` (JSON). Opened by mapping it
+into memory, so a large index costs no resident memory until it is asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from s3_retriever.errors import IndexStorageError
+from s3_retriever.generator.generator import Tokens
+from s3_retriever.scan.scanner import CodedDocument
+from s3_retriever.types import Document
+
+__all__ = ["BLOCK_TOKENS", "Entry", "Segment", "text_hash"]
+
+BLOCK_TOKENS = 64
+"""Tokens of one candidate block; blocks never cross documents."""
+
+_DTYPES = {"U8": np.uint8, "U16": np.uint16, "U32": np.uint32}
+_NAMES = ("ids", "activations", "starts", "ends", "df", "text", "documents")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where one document lies in its segment."""
+
+    id: str
+    tokens: tuple[int, int]
+    """Rows of the token arrays."""
+    text: tuple[int, int]
+    """Bytes of the text blob."""
+    first_block: int
+    """Number of its first block in the segment."""
+    hash: str
+    """:func:`text_hash` of the text."""
+    metadata: Mapping[str, Any]
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of the document."""
+        return self.tokens[1] - self.tokens[0]
+
+    @property
+    def n_blocks(self) -> int:
+        """Blocks of the document."""
+        return -(-self.n_tokens // BLOCK_TOKENS)
+
+
+class Segment:
+    """Coded documents in memory or mapped from a file; same arrays either way."""
+
+    def __init__(self, name: str, arrays: Mapping[str, np.ndarray], entries: Sequence[Entry]):
+        """Take the arrays as they are; use :meth:`build` or :meth:`open`."""
+        self.name = name
+        self.ids = arrays["ids"]
+        self.activations = arrays["activations"]
+        self.starts = arrays["starts"]
+        self.ends = arrays["ends"]
+        self.df = arrays["df"]
+        self._text = arrays["text"]
+        self.entries = tuple(entries)
+        self._decoded: tuple[Entry, str] | None = None
+
+    @classmethod
+    def build(cls, name: str, coded: Sequence[CodedDocument], n_latents: int) -> Segment:
+        """Join coded documents into one segment in memory."""
+        entries = []
+        texts = []
+        token = byte = block = 0
+        for item in coded:
+            text = item.document.text.encode("utf-8")
+            entry = Entry(
+                id=item.document.id,
+                tokens=(token, token + len(item.tokens)),
+                text=(byte, byte + len(text)),
+                first_block=block,
+                hash=text_hash(item.document.text),
+                metadata=dict(item.document.metadata),
+            )
+            entries.append(entry)
+            texts.append(text)
+            token, byte, block = entry.tokens[1], entry.text[1], block + entry.n_blocks
+        ids = np.concatenate([item.ids for item in coded])
+        arrays = {
+            "ids": ids,
+            "activations": np.concatenate([item.activations for item in coded]),
+            "starts": np.concatenate([item.tokens.starts for item in coded]),
+            "ends": np.concatenate([item.tokens.ends for item in coded]),
+            "df": _document_frequencies(ids, n_latents),
+            "text": np.frombuffer(b"".join(texts), dtype=np.uint8),
+        }
+        return cls(name, arrays, entries)
+
+    def write(self, path: Path) -> str:
+        """Write the segment durably; returns the file's SHA-256."""
+        listing = json.dumps([_entry_to_json(e) for e in self.entries]).encode()
+        tensors = {
+            "ids": self.ids,
+            "activations": self.activations,
+            "starts": self.starts,
+            "ends": self.ends,
+            "df": self.df,
+            "text": self._text,
+            "documents": np.frombuffer(listing, dtype=np.uint8),
+        }
+        content = save({name: np.ascontiguousarray(t) for name, t in tensors.items()})
+        write_durably(path, content)
+        return hashlib.sha256(content).hexdigest()
+
+    @classmethod
+    def open(cls, path: Path) -> Segment:
+        """Map a segment file.
+
+        Raises:
+            IndexStorageError: the file is missing, truncated, or not a segment.
+        """
+        try:
+            arrays = _map(path)
+            listing = json.loads(bytes(arrays["documents"]))
+            entries = [_entry_from_json(record) for record in listing]
+            _check(arrays, entries)
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as e:
+            raise IndexStorageError(
+                f"segment {path} is missing or damaged ({e}); run: s3-retriever doctor"
+            ) from e
+        return cls(path.stem, arrays, entries)
+
+    @cached_property
+    def ordinals(self) -> dict[str, int]:
+        """Number of each document by id."""
+        return {entry.id: i for i, entry in enumerate(self.entries)}
+
+    @cached_property
+    def block_owner(self) -> np.ndarray:
+        """``(n_blocks,)``: the number of the document that each block belongs to."""
+        return np.repeat(np.arange(len(self.entries)), [e.n_blocks for e in self.entries])
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of all documents."""
+        return len(self.starts)
+
+    def text(self, entry: Entry) -> str:
+        """The document's text, exactly as it was added."""
+        kept = self._decoded  # one question looks at the same long document many times
+        if kept is None or kept[0] is not entry:
+            raw = bytes(self._text[entry.text[0] : entry.text[1]])
+            kept = self._decoded = (entry, raw.decode("utf-8"))
+        return kept[1]
+
+    def coded(self, entry: Entry) -> CodedDocument:
+        """The document with its codes, as the scan made it (token ids are not kept)."""
+        rows = slice(*entry.tokens)
+        starts, ends = self.starts[rows], self.ends[rows]
+        tokens = Tokens(np.zeros(len(starts), np.int32), starts, ends)
+        document = Document(entry.id, self.text(entry), entry.metadata)
+        return CodedDocument(document, tokens, self.ids[rows], self.activations[rows])
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 of the text's UTF-8."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write, fsync, rename, fsync the folder: after this returns the file survives a power cut."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _document_frequencies(ids: np.ndarray, n_latents: int) -> np.ndarray:
+    """``(n_hookpoints, n_latents)`` uint32: tokens at which each latent is active."""
+    return np.stack(
+        [np.bincount(ids[:, h].ravel(), minlength=n_latents) for h in range(ids.shape[1])]
+    ).astype(np.uint32)
+
+
+def _map(path: Path) -> dict[str, np.ndarray]:
+    with safe_open(path, framework="np") as file:  # checks the header against the file's size
+        names = set(file.keys())
+    if names != set(_NAMES):
+        raise ValueError(f"holds {sorted(names)} instead of {sorted(_NAMES)}")
+    with path.open("rb") as raw:
+        length = int.from_bytes(raw.read(8), "little")
+        header = json.loads(raw.read(length))
+    whole = np.memmap(path, dtype=np.uint8, mode="r")
+    arrays = {}
+    for name in _NAMES:
+        first, last = header[name]["data_offsets"]
+        piece = whole[8 + length + first : 8 + length + last]
+        dtype = np.dtype(_DTYPES[header[name]["dtype"]])
+        if piece.ctypes.data % dtype.itemsize:  # safetensors aligns widest first; foreign may not
+            piece = piece.copy()
+        arrays[name] = piece.view(dtype).reshape(header[name]["shape"])
+    return arrays
+
+
+def _check(arrays: Mapping[str, np.ndarray], entries: Sequence[Entry]) -> None:
+    """Every range of every entry lies inside the arrays, in order."""
+    n = len(arrays["starts"])
+    if not len(arrays["ends"]) == len(arrays["ids"]) == len(arrays["activations"]) == n:
+        raise ValueError("token arrays of different lengths")
+    if arrays["ids"].shape != arrays["activations"].shape or arrays["ids"].ndim != 3:
+        raise ValueError("ids and activations of different shapes")
+    token = byte = block = 0
+    for entry in entries:
+        if entry.tokens[0] != token or entry.text[0] != byte or entry.first_block != block:
+            raise ValueError(f"document {entry.id!r} is out of place")
+        token, byte = entry.tokens[1], entry.text[1]
+        block += entry.n_blocks
+        if entry.n_tokens < 0 or entry.text[1] < entry.text[0]:
+            raise ValueError(f"document {entry.id!r} has a negative length")
+    if token != n or byte != len(arrays["text"]):
+        raise ValueError("the documents do not cover the file")
+
+
+def _entry_to_json(entry: Entry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "tokens": entry.tokens,
+        "text": entry.text,
+        "first_block": entry.first_block,
+        "hash": entry.hash,
+        "metadata": dict(entry.metadata),
+    }
+
+
+def _entry_from_json(record: Mapping[str, Any]) -> Entry:
+    first, last = record["tokens"]
+    text_first, text_last = record["text"]
+    return Entry(
+        id=str(record["id"]),
+        tokens=(int(first), int(last)),
+        text=(int(text_first), int(text_last)),
+        first_block=int(record["first_block"]),
+        hash=str(record["hash"]),
+        metadata=dict(record["metadata"]),
+    )

@@ -1,0 +1,121 @@
+"""The tokens that are scored exactly: every block that words or features propose, or all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from s3_retriever.config import CandidateSettings
+from s3_retriever.index.candidates import Block, CandidateIndex, Hit, block_range
+from s3_retriever.index.segment import Entry, Segment
+from s3_retriever.index.store import Snapshot
+from s3_retriever.retrieve.scoring import FeatureWeights
+
+__all__ = ["Candidates", "Run", "find_candidates", "owner_of"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Consecutive tokens of one document."""
+
+    segment: Segment
+    entry: Entry
+    rows: tuple[int, int]
+    """First and one past the last row in the segment's token arrays."""
+
+    def __len__(self) -> int:
+        """Number of tokens."""
+        return self.rows[1] - self.rows[0]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What is scored, and what the words leg found on the way."""
+
+    runs: Sequence[Run]
+    word_hits: Sequence[Hit]
+
+    def codes(self) -> tuple[np.ndarray, np.ndarray]:
+        """``ids`` and ``activations`` of all runs, ``(n_tokens, n_hookpoints, k)`` each."""
+        return (
+            np.concatenate([r.segment.ids[slice(*r.rows)] for r in self.runs]),
+            np.concatenate([r.segment.activations[slice(*r.rows)] for r in self.runs]),
+        )
+
+
+def find_candidates(
+    snapshot: Snapshot,
+    index: CandidateIndex,
+    question: str,
+    features: FeatureWeights,
+    settings: CandidateSettings,
+    documents: Mapping[str, Sequence[int]] | None,
+    *,
+    n_words: int,
+) -> Candidates:
+    """Propose what to score.
+
+    Args:
+        snapshot: the index's state.
+        index: where blocks are looked up.
+        question: for the words leg.
+        features: for the features leg.
+        settings: how many blocks.
+        documents: only these (numbers by segment name); ``None`` allows all.
+        n_words: most blocks the words leg reports.
+    """
+    hits = index.search_words(question, max(n_words, settings.words), documents)
+    hits = [h for h in hits if owner_of(snapshot, h.block) is not None]
+    whole = _whole(snapshot, documents, settings.cover)
+    if whole is None:
+        proposed = [*hits, *index.search_features(features, settings.features, documents)]
+        whole = _merge(snapshot, (hit.block for hit in proposed))
+    return Candidates([run for run in whole if len(run)], hits[:n_words])
+
+
+def owner_of(snapshot: Snapshot, block: Block) -> tuple[Segment, Entry] | None:
+    """The document a block belongs to; ``None`` if it is gone (Tantivy may lag behind)."""
+    segment = snapshot.segments.get(block.segment)
+    if segment is None or block.number >= len(segment.block_owner):
+        return None
+    entry = segment.entries[segment.block_owner[block.number]]
+    live = snapshot.live.get(entry.id)
+    return live if live is not None and live[0] is segment else None
+
+
+def _whole(
+    snapshot: Snapshot, documents: Mapping[str, Sequence[int]] | None, cover: int
+) -> list[Run] | None:
+    """Every allowed document as one run, if together they are few enough blocks."""
+    if documents is None:
+        if snapshot.n_blocks > cover:
+            return None
+        allowed = list(snapshot.live.values())
+    else:
+        allowed = [
+            (snapshot.segments[name], snapshot.segments[name].entries[n])
+            for name, numbers in documents.items()
+            for n in numbers
+        ]
+        if sum(entry.n_blocks for _, entry in allowed) > cover:
+            return None
+    return [Run(segment, entry, entry.tokens) for segment, entry in allowed]
+
+
+def _merge(snapshot: Snapshot, blocks: Iterable[Block]) -> list[Run]:
+    """Blocks as runs; neighbouring blocks of a document become one."""
+    runs: list[Run] = []
+    for block in sorted(set(blocks)):
+        found = owner_of(snapshot, block)
+        if found is None:
+            continue
+        segment, entry = found
+        rows = block_range(entry, block.number)
+        last = runs[-1] if runs else None
+        if last and last.entry is entry and last.rows[1] == rows[0]:
+            runs[-1] = Run(segment, entry, (last.rows[0], rows[1]))
+        else:
+            runs.append(Run(segment, entry, rows))
+    return runs

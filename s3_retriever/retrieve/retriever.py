@@ -1,0 +1,173 @@
+"""From a question to spans: the stages in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import get_args
+
+import numpy as np
+
+from s3_retriever.config import Mode, RetrieveSettings, Scoring
+from s3_retriever.errors import InputError
+from s3_retriever.generator.generator import Generator
+from s3_retriever.index.filters import Filter, compile_filter
+from s3_retriever.index.store import Index, Snapshot
+from s3_retriever.profile import Profile
+from s3_retriever.retrieve.candidates import Candidates, find_candidates
+from s3_retriever.retrieve.fusion import FusedPiece, fill_budget, fuse, lead_and_tail
+from s3_retriever.retrieve.question import ProjectedQuestion, project_question
+from s3_retriever.retrieve.scoring import AttentionScorer, CoactivationScorer
+from s3_retriever.retrieve.spans import Piece, pieces_from_blocks, pieces_from_scores
+from s3_retriever.types import Span, TokenScore
+
+__all__ = ["Retriever"]
+
+Scorer = AttentionScorer | CoactivationScorer
+
+
+class Retriever:
+    """Answers questions from an index with the model that wrote it."""
+
+    def __init__(self, generator: Generator, profile: Profile) -> None:
+        """Both must belong together (:meth:`Profile.check_generator`)."""
+        self._generator = generator
+        self._profile = profile
+        self._null_questions: dict[str, ProjectedQuestion] = {}
+
+    def retrieve(
+        self,
+        index: Index,
+        question: str,
+        *,
+        max_tokens: int | None,
+        k: int | None,
+        filter: Filter | None,
+        mode: Mode,
+        scoring: Scoring | None,
+        settings: RetrieveSettings,
+        token_scores: bool,
+    ) -> list[Span]:
+        """Spans for ``question``, best first; the arguments are those of ``Engine.retrieve``.
+
+        Raises:
+            InputError: an empty question, a budget below 1, an unknown mode or filter operator.
+            ProfileError: attention scoring with a profile without heads.
+        """
+        _check(max_tokens, k, mode, scoring)
+        snapshot = index.snapshot
+        documents = None if filter is None else snapshot.matching(compile_filter(filter))
+        # even the words leg reads the question: empty or too long is an error in every mode
+        projected = project_question(self._generator, self._profile, question)
+        scorer = self._scorer(projected, scoring, settings, snapshot) if mode != "bm25" else None
+        candidates = find_candidates(
+            snapshot,
+            index.candidates,
+            question,
+            scorer.features(settings.candidates.query_features) if scorer else (),
+            settings.candidates,
+            documents,
+            n_words=settings.fusion.bm25_spans,
+        )
+        scores = _score(scorer, candidates)
+        legs: dict[str, list[Piece]] = {}
+        if scorer:
+            legs["features"] = pieces_from_scores(
+                candidates.runs, scores, settings.density, settings.spans
+            )
+        if mode == "bm25" or (mode == "hybrid" and settings.fusion.bm25):
+            legs["bm25"] = pieces_from_blocks(snapshot, candidates.word_hits, settings.spans)
+        if mode == "hybrid":
+            best = next((pieces for pieces in legs.values() if pieces), [])
+            legs["lead_tail"] = lead_and_tail(best, settings.fusion)
+        chosen = fill_budget(
+            fuse(legs, settings.fusion), max_tokens, k, self._generator.count_tokens
+        )
+        tokens = _token_scores(candidates, scores) if token_scores else _no_tokens
+        return [_span(item, rank, tokens) for rank, item in enumerate(chosen)]
+
+    def _scorer(
+        self,
+        question: ProjectedQuestion,
+        scoring: Scoring | None,
+        settings: RetrieveSettings,
+        snapshot: Snapshot,
+    ) -> Scorer:
+        layout = self._generator.layout
+        if scoring is None:
+            scoring = "attention" if self._profile.card.heads else "coactivation"
+        if scoring == "attention":
+            null = settings.scoring.null_question
+            return AttentionScorer(
+                self._profile,
+                layout,
+                question,
+                self._null_question(null) if null is not None else None,
+            )
+        return CoactivationScorer(
+            self._profile, layout, question, settings.scoring, snapshot.df, snapshot.n_tokens
+        )
+
+    def _null_question(self, text: str) -> ProjectedQuestion:
+        """The content-free question, projected once."""
+        if text not in self._null_questions:
+            self._null_questions[text] = project_question(self._generator, self._profile, text)
+        return self._null_questions[text]
+
+
+TokenLookup = Callable[[Piece], tuple[TokenScore, ...]]
+
+
+def _score(scorer: Scorer | None, candidates: Candidates) -> np.ndarray:
+    if scorer is None or not candidates.runs:
+        return np.zeros(sum(len(run) for run in candidates.runs), dtype=np.float32)
+    return scorer.score(*candidates.codes())
+
+
+def _token_scores(candidates: Candidates, scores: np.ndarray) -> TokenLookup:
+    """Look up the scores of a piece's tokens; tokens that were no candidates have none."""
+    ends = np.cumsum([len(run) for run in candidates.runs])
+
+    def tokens(piece: Piece) -> tuple[TokenScore, ...]:
+        found = []
+        for run, end in zip(candidates.runs, ends, strict=True):
+            if run.entry is not piece.entry:
+                continue
+            values = scores[end - len(run) : end]
+            rows = slice(*run.rows)
+            for start, stop, value in zip(
+                run.segment.starts[rows], run.segment.ends[rows], values, strict=True
+            ):
+                if piece.start < stop and start < piece.end:
+                    found.append(TokenScore(int(start), int(stop), float(value)))
+        return tuple(found)
+
+    return tokens
+
+
+def _no_tokens(piece: Piece) -> tuple[TokenScore, ...]:
+    return ()
+
+
+def _span(item: FusedPiece, rank: int, tokens: TokenLookup) -> Span:
+    piece = item.piece
+    return Span(
+        doc_id=piece.entry.id,
+        start=piece.start,
+        end=piece.end,
+        text=piece.text,
+        score=item.score,
+        scores=dict(item.scores),
+        rank=rank,
+        metadata=dict(piece.entry.metadata),
+        tokens=tokens(piece),
+    )
+
+
+def _check(max_tokens: int | None, k: int | None, mode: str, scoring: str | None) -> None:
+    for name, value in (("max_tokens", max_tokens), ("k", k)):
+        if value is not None and value < 1:
+            raise InputError(f"{name} must be at least 1, not {value}")
+    if mode not in get_args(Mode):
+        raise InputError(f"mode must be one of {get_args(Mode)}, not {mode!r}")
+    if scoring is not None and scoring not in get_args(Scoring):
+        raise InputError(f"scoring must be one of {get_args(Scoring)}, not {scoring!r}")

@@ -1,0 +1,118 @@
+"""Collecting the key projections that autoencoders are trained on."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from s3_retriever.config import ScanSettings
+from s3_retriever.errors import InputError
+from s3_retriever.generator.generator import Generator
+from s3_retriever.scan.chunks import batches, chunks_of
+
+__all__ = ["collect_keys", "read_corpus"]
+
+logger = logging.getLogger(__name__)
+
+_PIECE = 1 << 20
+"""Characters tokenised at once."""
+
+
+def read_corpus(files: Sequence[Path]) -> str:
+    """The text of all ``files``, one after the other.
+
+    Raises:
+        InputError: a file is missing, empty as a whole, or no UTF-8.
+    """
+    texts = []
+    for file in files:
+        try:
+            texts.append(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as e:
+            raise InputError(f"corpus file {file} cannot be read as UTF-8 text: {e}") from e
+    text = "\n\n".join(texts)
+    if not text.strip():
+        raise InputError("the corpus is empty; give files with text")
+    return text
+
+
+def collect_keys(
+    generator: Generator,
+    text: str,
+    sites: Sequence[tuple[int, tuple[int, ...]]],
+    folder: Path,
+    *,
+    prefix: str,
+    scan: ScanSettings,
+    max_tokens: int | None,
+    on_tokens: Callable[[int, int], None] = lambda done, total: None,
+) -> list[np.ndarray]:
+    """Keys of every token of ``text``, on disk, so that a run that stopped need not scan again.
+
+    Args:
+        generator: the model.
+        text: the corpus.
+        sites: pairs of a layer and its key heads.
+        folder: where the arrays are written (float16, memory-mapped).
+        prefix: read before each chunk and left out, as in a scan.
+        scan: sizes of chunks and batches.
+        max_tokens: about as many tokens are taken, in chunks spread evenly over the text.
+        on_tokens: called with the tokens done and their total.
+
+    Returns:
+        One memory-mapped ``(n_tokens, d_in)`` float16 array for each of ``sites``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tokens = np.concatenate([generator.tokenize(piece).ids for piece in _pieces(text)])
+    before = generator.tokenize(prefix).ids
+    chunks = list(chunks_of(len(tokens), min(scan.chunk_tokens, generator.window - len(before))))
+    if max_tokens is not None and max_tokens < len(tokens):
+        picked = np.linspace(0, len(chunks) - 1, max(1, len(chunks) * max_tokens // len(tokens)))
+        chunks = [chunks[int(i)] for i in picked]
+    total = sum(end - start for start, end in chunks)
+    dim = generator.layout.head_dim
+    paths = [folder / f"keys.{layer}.{'-'.join(map(str, heads))}.npy" for layer, heads in sites]
+    done_marker = folder / "keys.json"
+    names = [path.name for path in paths]
+    identity = {"tokens": len(tokens), "rows": total, "prefix": prefix, "arrays": names}
+    if done_marker.exists() and json.loads(done_marker.read_text()) == identity:
+        logger.info("reusing the keys collected in %s", folder)
+        return [np.load(p, mmap_mode="r") for p in paths]
+
+    arrays = [
+        np.lib.format.open_memmap(
+            path, mode="w+", dtype=np.float16, shape=(total, len(heads) * dim)
+        )
+        for path, (_, heads) in zip(paths, sites, strict=True)
+    ]
+    layers = sorted({layer for layer, _ in sites})
+    row = 0
+    for group in batches([end - start for start, end in chunks], scan.batch_tokens):
+        bounds = [chunks[i] for i in group]
+        ids = [np.append(before, tokens[start:end]) for start, end in bounds]
+        found = generator.project(ids, layers)
+        for offset, (start, end) in enumerate(bounds):
+            kept = slice(len(before), len(before) + end - start)
+            for array, (layer, heads) in zip(arrays, sites, strict=True):
+                keys = found.keys[layer][offset, kept][:, list(heads)].flatten(1)
+                array[row : row + len(keys)] = keys.float().cpu().numpy()
+            row += end - start
+        on_tokens(row, total)
+    for array in arrays:
+        array.flush()
+    done_marker.write_text(json.dumps(identity))
+    return [np.load(p, mmap_mode="r") for p in paths]
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Cut ``text`` at line ends into pieces the tokenizer takes in one go."""
+    start = 0
+    while start < len(text):
+        end = text.rfind("\n", start, start + _PIECE) + 1 if len(text) - start > _PIECE else 0
+        end = end or start + _PIECE
+        yield text[start:end]
+        start = end

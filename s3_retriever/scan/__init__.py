@@ -1,0 +1,1 @@
+"""Reading documents: text to chunks to sparse codes."""

@@ -1,0 +1,155 @@
+"""The streaming scan: every document is read once, chunk by chunk, without a KV cache.
+
+Source: S3-Attention (arXiv 2601.17702), streaming semantic indexing. What is kept of a chunk is
+the sparse code of its keys, on the host; everything else is dropped before the next batch.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from s3_retriever.config import ScanSettings
+from s3_retriever.generator.generator import Generator, Tokens
+from s3_retriever.profile import Profile
+from s3_retriever.scan.chunks import batches, chunks_of
+from s3_retriever.types import Document
+
+__all__ = ["CodedDocument", "Scanner", "id_dtype"]
+
+_ROUND = 8
+"""Batches that are collected before sorting by length, so that little is padded."""
+
+
+@dataclass(frozen=True)
+class CodedDocument:
+    """A document and the sparse code of each of its tokens."""
+
+    document: Document
+    tokens: Tokens
+    ids: np.ndarray
+    """``(n_tokens, n_hookpoints, k)``, uint16 or uint32, strongest latent first."""
+    activations: np.ndarray
+    """``(n_tokens, n_hookpoints, k)`` uint8; times the hookpoint's ``activation_scale``."""
+
+
+@dataclass
+class _Pending:
+    """A document that is being read."""
+
+    document: Document
+    tokens: Tokens
+    ids: np.ndarray
+    activations: np.ndarray
+    missing: int
+    """Tokens not coded yet."""
+
+
+class _Chunk(NamedTuple):
+    """Tokens ``start`` to ``end`` of a document, read alone."""
+
+    of: _Pending
+    start: int
+    end: int
+
+    @property
+    def characters(self) -> int:
+        tokens = self.of.tokens
+        return int(tokens.ends[self.end - 1]) - int(tokens.starts[self.start])
+
+
+def id_dtype(n_latents: int) -> np.dtype[np.uint16] | np.dtype[np.uint32]:
+    """The smallest unsigned type that holds every latent's number."""
+    return np.dtype(np.uint16) if n_latents <= 1 << 16 else np.dtype(np.uint32)
+
+
+class Scanner:
+    """Turns documents into codes with one generator and one profile.
+
+    Every chunk is read behind the profile's constant prefix, which is then dropped: a model's
+    first tokens are attention sinks whose keys say "first" and would drown every other score.
+    """
+
+    def __init__(self, generator: Generator, profile: Profile, settings: ScanSettings) -> None:
+        """Put the autoencoders where the generator is."""
+        self._generator = generator
+        self._profile = profile
+        self._settings = settings
+        self._prefix = generator.tokenize(profile.card.chunk_prefix).ids
+        self._saes = [sae.to(generator.device) for sae in profile.saes]
+
+    def scan(
+        self,
+        documents: Iterable[Document],
+        *,
+        on_progress: Callable[[int, int], None] = lambda tokens, characters: None,
+    ) -> Iterator[CodedDocument]:
+        """Read documents; they come back in order, each as soon as it is whole.
+
+        Args:
+            documents: read lazily, a few batches ahead.
+            on_progress: called after each forward pass with the tokens and the characters that
+                were coded in it.
+        """
+        queue: deque[_Pending] = deque()
+        work: list[_Chunk] = []
+        waiting = 0
+        for document in documents:
+            pending = self._prepare(document)
+            queue.append(pending)
+            for start, end in chunks_of(len(pending.tokens), self._chunk_tokens):
+                work.append(_Chunk(pending, start, end))
+                waiting += end - start
+                if waiting >= _ROUND * self._settings.batch_tokens:
+                    self._read(work, on_progress)
+                    work, waiting = [], 0
+            yield from self._finished(queue)
+        self._read(work, on_progress)
+        yield from self._finished(queue)
+
+    @property
+    def _chunk_tokens(self) -> int:
+        return min(self._settings.chunk_tokens, self._generator.window - len(self._prefix))
+
+    def _prepare(self, document: Document) -> _Pending:
+        tokens = self._generator.tokenize(document.text)
+        card = self._profile.card
+        shape = (len(tokens), len(card.hookpoints), card.k)
+        ids = np.zeros(shape, dtype=id_dtype(card.n_latents))
+        return _Pending(document, tokens, ids, np.zeros(shape, np.uint8), missing=len(tokens))
+
+    @staticmethod
+    def _finished(queue: deque[_Pending]) -> Iterator[CodedDocument]:
+        while queue and not queue[0].missing:
+            done = queue.popleft()
+            yield CodedDocument(done.document, done.tokens, done.ids, done.activations)
+
+    def _read(self, work: list[_Chunk], on_progress: Callable[[int, int], None]) -> None:
+        skipped = len(self._prefix)
+        lengths = [skipped + c.end - c.start for c in work]
+        for group in batches(lengths, self._settings.batch_tokens):
+            chunks = [work[i] for i in group]
+            ids = [np.append(self._prefix, c.of.tokens.ids[c.start : c.end]) for c in chunks]
+            found = self._generator.project(ids, self._profile.layers)
+            for index, hookpoint in enumerate(self._profile.card.hookpoints):
+                keys = found.keys[hookpoint.layer][:, :, list(hookpoint.kv_heads)].flatten(2)
+                for row, chunk in zip(keys, chunks, strict=True):
+                    self._encode(index, row[skipped : skipped + chunk.end - chunk.start], chunk)
+            for chunk in chunks:
+                chunk.of.missing -= chunk.end - chunk.start
+            on_progress(sum(c.end - c.start for c in chunks), sum(c.characters for c in chunks))
+
+    def _encode(self, index: int, keys: Tensor, chunk: _Chunk) -> None:
+        """Code ``keys`` ``(n, d_in)`` and keep the codes on the host."""
+        with torch.inference_mode():
+            codes = self._saes[index].encode(keys.float())
+            scale = self._profile.card.hookpoints[index].activation_scale
+            steps = (codes.activations / scale).round_().clamp_(0, 255)
+        chunk.of.ids[chunk.start : chunk.end, index] = codes.ids.cpu().numpy()
+        chunk.of.activations[chunk.start : chunk.end, index] = steps.byte().cpu().numpy()
