@@ -8,7 +8,8 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -111,6 +112,7 @@ class Engine:
         self._retriever = Retriever(generator, profile)
         self._write_lock = threading.Lock()
         self._compressed: OrderedDict[str, Index] = OrderedDict()
+        self._compress_lock = threading.Lock()
 
     @classmethod
     def from_profile(
@@ -187,7 +189,7 @@ class Engine:
                 segment, entry = live.get(document.id, (None, None))
                 if segment is None or entry is None or entry.hash != text_hash(document.text):
                     unread.append(document)
-                elif _plain(entry.metadata) == _plain(document.metadata):
+                elif entry.metadata == document.metadata:
                     unchanged.append(document.id)
                 else:  # only the metadata changed: the codes are still good
                     old = segment.coded(entry)
@@ -242,7 +244,7 @@ class Engine:
         if found is None:
             return None
         segment, entry = found
-        return Document(entry.id, segment.text(entry), entry.metadata)
+        return Document(entry.id, segment.text(entry), deepcopy(entry.metadata))
 
     def ids(self) -> list[str]:
         """Ids of all documents, in the order they were added."""
@@ -357,15 +359,15 @@ class Engine:
 
     def _compression_index(self, document: Document) -> Index:
         key = text_hash(document.text)
-        index = self._compressed.get(key)
-        if index is None:
-            index = Index(None, self.profile)
-            with index.writing():
-                index.commit(list(self._scanner.scan([document])))
-            self._compressed[key] = index
-            while len(self._compressed) > _COMPRESSED_KEPT:
-                self._compressed.popitem(last=False)
-        return index
+        with self._compress_lock:
+            if key not in self._compressed:
+                index = Index(None, self.profile)
+                with index.writing():
+                    index.commit(list(self._scanner.scan([document])))
+                self._compressed[key] = index
+                if len(self._compressed) > _COMPRESSED_KEPT:
+                    self._compressed.popitem(last=False)
+            return self._compressed[key]
 
     def answer(
         self,
@@ -431,8 +433,8 @@ def _sort_out(
     for position, item in enumerate(documents):
         document = _named(item) if isinstance(item, str) else item
         reason = _problem(document)
-        if reason is None:
-            good[document.id] = document
+        if reason is None:  # a copy, so that nobody changes the index by changing his own dict
+            good[document.id] = replace(document, metadata=_plain(document.metadata))
         else:
             named = isinstance(document, Document) and isinstance(document.id, str)
             skipped[document.id if named and document.id else f"number {position}"] = reason

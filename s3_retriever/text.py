@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterator
 
 import sentencex
 
-__all__ = ["sentence_bounds", "separate_ideographs", "whole_words"]
+__all__ = ["sentence_bounds", "sentences", "separate_ideographs", "whole_words"]
 
 _IDEOGRAPH = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])")
 _MAX_SENTENCE = 600
@@ -58,38 +60,54 @@ def _inside_word(text: str, at: int) -> bool:
 
 def _joins(character: str) -> bool:
     """Combining marks, variation selectors, joiners: never separated from what they follow."""
-    import unicodedata
-
     return character in "\u200d\ufe0e\ufe0f" or unicodedata.combining(character) != 0
 
 
-def sentence_bounds(text: str, start: int, end: int) -> tuple[int, int]:
-    """Widen ``text[start:end]`` to whole sentences, without the white space around them.
+def sentences(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Bounds of the sentences that overlap ``text[start:end]``, without white space around them.
 
-    Sentences come from `sentencex` (Wikimedia); they never cross an empty line.
+    They come from `sentencex` (Wikimedia), never cross an empty line, and are cut between words
+    where they claim to be longer than 600 characters (tables, logs, code).
+
+    Example:
+        >>> sentences("One here. Two there. Three.", 12, 14)
+        [(10, 20)]
+    """
+    low, high = max(0, start - _CONTEXT), min(len(text), end + _CONTEXT)
+    break_before = text.rfind("\n\n", low, start)
+    low = break_before + 2 if break_before >= 0 else low
+    found = []
+    for sentence in sentencex.get_sentence_boundaries("en", text[low:high]):
+        first, last = low + sentence["start_index"], low + sentence["end_index"]
+        if last > start and first < end:
+            found += [b for b in _bounded(text, first, last) if b[1] > start and b[0] < end]
+    return found
+
+
+def _bounded(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Cut one sentence into pieces that are not too long, trimmed; none for white space."""
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    while start < end:
+        cut = end
+        if end - start > _MAX_SENTENCE:
+            cut = min(whole_words(text, start, start + _MAX_SENTENCE)[1], end)
+        yield start, cut
+        start = cut
+        while start < end and text[start].isspace():
+            start += 1
+
+
+def sentence_bounds(text: str, start: int, end: int) -> tuple[int, int]:
+    """Widen ``text[start:end]`` to whole sentences.
 
     Example:
         >>> sentence_bounds("One here. Two there. Three.", 12, 14)
         (10, 20)
     """
-    low, high = max(0, start - _CONTEXT), min(len(text), end + _CONTEXT)
-    break_before = text.rfind("\n\n", low, start)
-    low = break_before + 2 if break_before >= 0 else low
-    break_after = text.find("\n\n", end, high)
-    high = break_after if break_after >= 0 else high
-    first, last = start, end
-    at = low
-    for sentence in sentencex.get_sentence_boundaries("en", text[low:high]):
-        piece_start, piece_end = low + sentence["start_index"], low + sentence["end_index"]
-        at = max(at, piece_start)
-        if piece_end - piece_start <= _MAX_SENTENCE:
-            if piece_start <= start < piece_end:
-                first = piece_start
-            if piece_start < end <= piece_end:
-                last = piece_end
-    first, last = whole_words(text, min(first, start), max(last, end))
-    while first < last and text[first].isspace():
-        first += 1
-    while last > first and text[last - 1].isspace():
-        last -= 1
-    return first, last
+    around = sentences(text, start, end)
+    if not around:
+        return whole_words(text, start, end)
+    return around[0][0], around[-1][1]

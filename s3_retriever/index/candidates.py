@@ -130,6 +130,15 @@ class CandidateIndex:
         found: Any = self._index.searcher().search(query, limit=1, count=True)
         return int(found.count)
 
+    def words(self, text: str) -> list[str]:
+        """The words of ``text`` as they are indexed: lower-case stems."""
+        found: list[str] = self._analyzer.analyze(separate_ideographs(text))
+        return found
+
+    def block_frequency(self, word: str) -> int:
+        """Blocks that hold ``word`` (deleted ones count until Tantivy merges them away)."""
+        return int(self._index.searcher().doc_freq(_WORDS, word))
+
     def search_words(
         self, question: str, k: int, documents: Mapping[str, Sequence[int]] | None = None
     ) -> list[Hit]:
@@ -140,7 +149,7 @@ class CandidateIndex:
             k: most blocks.
             documents: only these documents (numbers by segment name); ``None`` allows all.
         """
-        words = dict.fromkeys(self._analyzer.analyze(separate_ideographs(question)))
+        words = dict.fromkeys(self.words(question))
         terms = [
             tantivy.Query.term_query(self._schema, _WORDS, w, index_option="freq") for w in words
         ]

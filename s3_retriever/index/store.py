@@ -39,7 +39,6 @@ class Snapshot:
 
     manifest: Manifest
     segments: Mapping[str, Segment]
-
     @cached_property
     def live(self) -> dict[str, tuple[Segment, Entry]]:
         """Every document by id."""
@@ -64,9 +63,11 @@ class Snapshot:
 
     @cached_property
     def df(self) -> np.ndarray:
-        """``(n_hookpoints, n_latents)`` int64: live tokens at which each latent is active."""
-        total = sum(s.df.astype(np.int64) for s in self.segments.values())
-        assert isinstance(total, np.ndarray)
+        """Live tokens at which each latent is active: ``(n_hookpoints, n_latents)`` int64.
+
+        Only defined where there is a document.
+        """
+        total: np.ndarray = np.sum([s.df for s in self.segments.values()], axis=0, dtype=np.int64)
         for record in self.manifest.segments:
             segment = self.segments[record.name]
             for ordinal in record.deleted:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from s3_retriever.config import CandidateSettings
-from s3_retriever.index.candidates import Block, CandidateIndex, Hit, block_range
+from s3_retriever.index.candidates import Block, CandidateIndex, block_range
 from s3_retriever.index.segment import Entry, Segment
 from s3_retriever.index.store import Snapshot
 from s3_retriever.retrieve.scoring import FeatureWeights
@@ -25,6 +25,12 @@ class Run:
     rows: tuple[int, int]
     """First and one past the last row in the segment's token arrays."""
 
+    @property
+    def characters(self) -> tuple[int, int]:
+        """First and one past the last character in the document's text."""
+        starts, ends = self.segment.starts, self.segment.ends
+        return int(starts[self.rows[0]]), int(ends[self.rows[1] - 1])
+
     def __len__(self) -> int:
         """Number of tokens."""
         return self.rows[1] - self.rows[0]
@@ -32,10 +38,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Candidates:
-    """What is scored, and what the words leg found on the way."""
+    """What is scored exactly."""
 
     runs: Sequence[Run]
-    word_hits: Sequence[Hit]
+    """Every candidate."""
+    word_runs: Sequence[Run]
+    """Those that words proposed."""
 
     def codes(self) -> tuple[np.ndarray, np.ndarray]:
         """``ids`` and ``activations`` of all runs, ``(n_tokens, n_hookpoints, k)`` each."""
@@ -52,8 +60,6 @@ def find_candidates(
     features: FeatureWeights,
     settings: CandidateSettings,
     documents: Mapping[str, Sequence[int]] | None,
-    *,
-    n_words: int,
 ) -> Candidates:
     """Propose what to score.
 
@@ -64,15 +70,13 @@ def find_candidates(
         features: for the features leg.
         settings: how many blocks.
         documents: only these (numbers by segment name); ``None`` allows all.
-        n_words: most blocks the words leg reports.
     """
-    hits = index.search_words(question, max(n_words, settings.words), documents)
-    hits = [h for h in hits if owner_of(snapshot, h.block) is not None]
-    whole = _whole(snapshot, documents, settings.cover)
-    if whole is None:
-        proposed = [*hits, *index.search_features(features, settings.features, documents)]
-        whole = _merge(snapshot, (hit.block for hit in proposed))
-    return Candidates([run for run in whole if len(run)], hits[:n_words])
+    words = [hit.block for hit in index.search_words(question, settings.words, documents)]
+    runs = _whole(snapshot, documents, settings.cover)
+    if runs is None:
+        hits = index.search_features(features, settings.features, documents)
+        runs = _merge(snapshot, [*words, *(hit.block for hit in hits)])
+    return Candidates(runs, _merge(snapshot, words))
 
 
 def owner_of(snapshot: Snapshot, block: Block) -> tuple[Segment, Entry] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import get_args
 
 import numpy as np
@@ -17,7 +18,8 @@ from s3_retriever.retrieve.candidates import Candidates, find_candidates
 from s3_retriever.retrieve.fusion import FusedPiece, fill_budget, fuse, lead_and_tail
 from s3_retriever.retrieve.question import ProjectedQuestion, project_question
 from s3_retriever.retrieve.scoring import AttentionScorer, CoactivationScorer
-from s3_retriever.retrieve.spans import Piece, pieces_from_blocks, pieces_from_scores
+from s3_retriever.retrieve.spans import Piece, pieces_from_scores
+from s3_retriever.retrieve.words import pieces_from_words
 from s3_retriever.types import Span, TokenScore
 
 __all__ = ["Retriever"]
@@ -58,6 +60,8 @@ class Retriever:
         documents = None if filter is None else snapshot.matching(compile_filter(filter))
         # even the words leg reads the question: empty or too long is an error in every mode
         projected = project_question(self._generator, self._profile, question)
+        if not snapshot.live:
+            return []
         scorer = self._scorer(projected, scoring, settings, snapshot) if mode != "bm25" else None
         candidates = find_candidates(
             snapshot,
@@ -66,7 +70,6 @@ class Retriever:
             scorer.features(settings.candidates.query_features) if scorer else (),
             settings.candidates,
             documents,
-            n_words=settings.fusion.bm25_spans,
         )
         scores = _score(scorer, candidates)
         legs: dict[str, list[Piece]] = {}
@@ -75,7 +78,9 @@ class Retriever:
                 candidates.runs, scores, settings.density, settings.spans
             )
         if mode == "bm25" or (mode == "hybrid" and settings.fusion.bm25):
-            legs["bm25"] = pieces_from_blocks(snapshot, candidates.word_hits, settings.spans)
+            legs["bm25"] = pieces_from_words(
+                index.candidates, question, candidates.word_runs, settings.fusion.bm25_spans
+            )
         if mode == "hybrid":
             best = next((pieces for pieces in legs.values() if pieces), [])
             legs["lead_tail"] = lead_and_tail(best, settings.fusion)
@@ -158,7 +163,7 @@ def _span(item: FusedPiece, rank: int, tokens: TokenLookup) -> Span:
         score=item.score,
         scores=dict(item.scores),
         rank=rank,
-        metadata=dict(piece.entry.metadata),
+        metadata=deepcopy(piece.entry.metadata),
         tokens=tokens(piece),
     )
 

@@ -1,21 +1,19 @@
-"""From peaks and blocks to pieces of text with natural bounds."""
+"""From peaks to pieces of text with natural bounds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from s3_retriever.config import DensitySettings, SpanSettings
-from s3_retriever.index.candidates import Hit, block_range
 from s3_retriever.index.segment import Entry, Segment
-from s3_retriever.index.store import Snapshot
-from s3_retriever.retrieve.candidates import Run, owner_of
+from s3_retriever.retrieve.candidates import Run
 from s3_retriever.retrieve.density import find_peaks, smooth
 from s3_retriever.text import sentence_bounds, whole_words
 
-__all__ = ["Piece", "pieces_from_blocks", "pieces_from_scores"]
+__all__ = ["Piece", "pieces_from_scores"]
 
 
 @dataclass(frozen=True)
@@ -75,20 +73,6 @@ def pieces_from_scores(
         end = int(run.segment.ends[run.rows[0] + last])
         score = float(smoothed[peak])
         pieces.append(_piece(run.segment, run.entry, start, end, score, spans))
-    return _without_overlap(pieces)
-
-
-def pieces_from_blocks(snapshot: Snapshot, hits: Iterable[Hit], spans: SpanSettings) -> list[Piece]:
-    """Each block widened to natural bounds: best first, without overlap."""
-    pieces = []
-    for hit in hits:
-        found = owner_of(snapshot, hit.block)
-        if found is None:
-            continue
-        segment, entry = found
-        first, last = block_range(entry, hit.block.number)
-        start, end = int(segment.starts[first]), int(segment.ends[last - 1])
-        pieces.append(_piece(segment, entry, start, end, hit.score, spans))
     return _without_overlap(pieces)
 
 

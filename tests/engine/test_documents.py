@@ -1,0 +1,152 @@
+"""Adding, replacing, deleting documents with the real model; bad documents; reopening."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from s3_retriever import Document, Engine
+from s3_retriever.config import ScanSettings
+from s3_retriever.errors import InputError, ProfileError
+from s3_retriever.generator.generator import Generator
+from s3_retriever.profile import Profile
+
+from .conftest import DOCUMENTS, HARD_TEXTS
+
+
+def test_life_of_a_document(fresh: Engine) -> None:
+    report = fresh.add(DOCUMENTS)
+    assert set(report.added) == {"lighthouse", "bread", "comet"}
+    assert report.tokens_scanned == sum(fresh.generator.count_tokens(d.text) for d in DOCUMENTS)
+
+    again = fresh.add(DOCUMENTS)
+    assert set(again.unchanged) == {"lighthouse", "bread", "comet"}
+    assert again.tokens_scanned == 0
+
+    moved = Document("bread", DOCUMENTS[1].text, {"kind": "craft"})
+    report = fresh.add([moved])
+    assert report.updated == ("bread",)
+    assert report.tokens_scanned == 0  # only the metadata changed
+    assert fresh.get("bread") == moved
+    assert fresh.retrieve("What makes dough rise?", filter={"kind": "craft"})
+
+    report = fresh.add([Document("bread", "Rye bread is dark.")])
+    assert report.updated == ("bread",)
+    assert report.tokens_scanned > 0
+    assert not any("yeast" in s.text for s in fresh.retrieve("What makes dough rise?"))
+
+    assert fresh.delete(["bread", "nothing"]) == 1
+    assert fresh.get("bread") is None
+    assert sorted(fresh.ids()) == ["comet", "lighthouse"]
+    assert len(fresh) == 2
+
+
+def test_reopened_index_answers_alike(fresh: Engine) -> None:
+    fresh.add([*DOCUMENTS, *(Document(n, t) for n, t in HARD_TEXTS.items())])
+    fresh.delete(["tiny"])
+    again = Engine(fresh.generator, fresh.profile, fresh.index.folder)
+    question = "Who was the last keeper of the lighthouse?"
+    assert again.retrieve(question) == fresh.retrieve(question)
+    assert again.info()["documents"] == fresh.info()["documents"] == len(HARD_TEXTS) + 2
+
+
+def test_an_open_engine_sees_another_writer(fresh: Engine) -> None:
+    reader = Engine(fresh.generator, fresh.profile, fresh.index.folder)
+    fresh.add(DOCUMENTS[:1])
+    assert reader.retrieve("Who was the last keeper?")
+
+
+def test_plain_strings_get_an_id_of_their_contents(fresh: Engine) -> None:
+    fresh.add(["Plain text.", "Plain text.", "Another."])
+    assert len(fresh) == 2
+
+
+BAD = {
+    "empty": Document("bad", ""),
+    "white space": Document("bad", " \n\t "),
+    "binary": Document("bad", "PK\x03\x04\x00\x00data"),
+    "surrogate": Document("bad", "half \ud83d a pair"),
+    "bytes": Document("bad", b"bytes"),  # type: ignore[arg-type]
+    "no id": Document("", "text"),
+    "id not a string": Document(7, "text"),  # type: ignore[arg-type]
+    "metadata": Document("bad", "text", {"when": object()}),
+    "nan": Document("bad", "text", {"x": float("nan")}),
+    "no document": 42,
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_document_spoils_nothing(fresh: Engine, name: str) -> None:
+    bad: Any = BAD[name]
+    with pytest.raises(InputError):
+        fresh.add([bad])
+    assert len(fresh) == 0
+    with pytest.raises(InputError):
+        fresh.add([DOCUMENTS[0], bad], on_error="raise")
+    assert len(fresh) == 0
+    report = fresh.add([DOCUMENTS[0], bad])
+    assert report.added == ("lighthouse",)
+    assert len(report.skipped) == 1
+    assert fresh.ids() == ["lighthouse"]
+
+
+def test_nothing_to_add(fresh: Engine) -> None:
+    with pytest.raises(InputError, match="no documents"):
+        fresh.add([])
+
+
+def test_segments_are_committed_as_they_fill(generator: Generator, profile: Profile) -> None:
+    engine = Engine(generator, profile, scan=ScanSettings(segment_tokens=50))
+    engine.add(DOCUMENTS)
+    assert len(engine.index.snapshot.segments) == 3
+    assert len(engine.retrieve("What happened in 1902?", max_tokens=None)) > 1
+
+
+def test_interrupted_add_keeps_what_was_committed(
+    generator: Generator, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(generator, profile, scan=ScanSettings(segment_tokens=50))
+    engine.add(DOCUMENTS[:1])
+
+    def interrupt(tokens: int, characters: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine.add(DOCUMENTS[1:], on_progress=interrupt)
+    assert engine.ids() == ["lighthouse"]
+    engine.add(DOCUMENTS)  # and it goes on
+    assert len(engine) == 3
+
+
+def test_progress_counts_every_token_and_character(fresh: Engine) -> None:
+    seen: list[tuple[int, int]] = []
+    report = fresh.add(DOCUMENTS, on_progress=lambda t, c: seen.append((t, c)))
+    assert sum(t for t, _ in seen) == report.tokens_scanned
+    assert sum(c for _, c in seen) == sum(len(d.text) for d in DOCUMENTS)
+
+
+def test_another_models_profile_is_refused(generator: Generator, profile: Profile) -> None:
+    card = profile.card.model_copy(update={"n_layers": 32, "model": "some/other"})
+    with pytest.raises(ProfileError, match="some/other"):
+        Engine(generator, Profile(card, profile.saes))
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=120))
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_text_comes_back_exactly(generator: Generator, profile: Profile, text: str) -> None:
+    engine = Engine(generator, profile)
+    if not text.strip():
+        with pytest.raises(InputError):
+            engine.add([Document("d", text)])
+        return
+    engine.add([Document("d", text)])
+    document = engine.get("d")
+    assert document is not None
+    assert document.text == text
+    for span in engine.retrieve("What is this?", max_tokens=30):
+        assert text[span.start : span.end] == span.text

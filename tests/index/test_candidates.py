@@ -1,0 +1,133 @@
+"""Tantivy as candidate index: words, features, filters, and the traps it is known for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s3_retriever.index.candidates import Block, CandidateIndex
+from s3_retriever.index.segment import Segment
+
+from .conftest import HOOKPOINTS, N_LATENTS, code
+
+TEXTS = {
+    "roses": "Red roses need water and sun",
+    "sky": "The sky is blue because of scattering",
+    "tokyo": "東京 is a city. 日本の首都。",
+    "cafe": "Café au lait in Köln",
+}
+
+
+@pytest.fixture
+def segment() -> Segment:
+    coded = [code(i, text, seed=n) for n, (i, text) in enumerate(TEXTS.items())]
+    return Segment.build("00000001-aaaaaaaa", coded, N_LATENTS)
+
+
+@pytest.fixture
+def index(segment: Segment) -> CandidateIndex:
+    index = CandidateIndex(None, HOOKPOINTS, N_LATENTS)
+    index.add(segment)
+    index.commit()
+    return index
+
+
+def ids(segment: Segment, hits: list) -> list[str]:
+    return [segment.entries[segment.block_owner[h.block.number]].id for h in hits]
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("What do ROSES need?", ["roses"]),
+        ("watering roses", ["roses"]),  # stems
+        ("cafe koln", ["cafe"]),  # accents
+        ("東", ["tokyo"]),
+        ("首都", ["tokyo"]),
+        ("blue OR (", ["sky"]),  # no query syntax
+        ("", []),
+        ("?!", []),
+    ],
+)
+def test_words(
+    index: CandidateIndex, segment: Segment, question: str, expected: list[str]
+) -> None:
+    assert ids(segment, index.search_words(question, 3)) == expected
+
+
+def test_words_respect_the_filter(index: CandidateIndex, segment: Segment) -> None:
+    allowed = {segment.name: [segment.ordinals["cafe"]]}
+    assert ids(segment, index.search_words("roses cafe sky", 9, allowed)) == ["cafe"]
+    assert index.search_words("roses", 9, {}) == []
+
+
+def test_a_filter_changes_no_score(index: CandidateIndex, segment: Segment) -> None:
+    everything = {segment.name: list(range(len(segment.entries)))}
+    assert index.search_words("roses sky", 9) == index.search_words("roses sky", 9, everything)
+
+
+def test_features_find_the_blocks_that_hold_them(index: CandidateIndex, segment: Segment) -> None:
+    for entry in segment.entries:
+        rows = slice(*entry.tokens)
+        latent = int(segment.ids[rows][0, 1, 0])
+        holders = {
+            other.id
+            for other in segment.entries
+            if (segment.ids[slice(*other.tokens)][:, 1] == latent).any()
+        }
+        hits = index.search_features([{}, {latent: 1.0}], 9)
+        assert set(ids(segment, hits)) == holders
+
+
+def test_limits_of_zero_are_no_panic(index: CandidateIndex) -> None:
+    assert index.search_words("roses", 0) == []
+    assert index.search_features([{}, {}], 5) == []
+
+
+def test_deletes_by_document_and_by_segment(index: CandidateIndex, segment: Segment) -> None:
+    index.delete(segment.name, [segment.ordinals["sky"]])
+    index.commit()
+    assert index.search_words("sky", 3) == []
+    assert index.segment_blocks(segment.name) == 3
+    index.delete_segment(segment.name)
+    index.commit()
+    assert index.n_blocks() == 0
+
+
+def test_rollback_forgets(index: CandidateIndex, segment: Segment) -> None:
+    index.delete_segment(segment.name)
+    index.rollback()
+    assert index.n_blocks() == 4
+    index.delete(segment.name, [0])  # the writer is usable again
+    index.commit()
+    assert index.n_blocks() == 3
+
+
+def test_tokenizers_are_there_after_reopening(tmp_path: Path, segment: Segment) -> None:
+    first = CandidateIndex(tmp_path, HOOKPOINTS, N_LATENTS)
+    first.add(segment)
+    first.commit()
+    del first
+    again = CandidateIndex(tmp_path, HOOKPOINTS, N_LATENTS)
+    assert ids(segment, again.search_words("rose", 3)) == ["roses"]
+    again.add(Segment.build("00000002-bbbbbbbb", [code("x", "violets")], N_LATENTS))
+    again.commit()
+    assert again.search_words("violet", 3)[0].block == Block("00000002-bbbbbbbb", 0)
+
+
+def test_a_word_cut_by_a_block_is_found(tmp_path: Path) -> None:
+    from s3_retriever.index.candidates import _block_words
+
+    assert _block_words("an endogenous retriever", 5, 7) == "endogenous"
+
+
+@given(st.text(max_size=60))
+@settings(max_examples=60, deadline=None)
+def test_any_question_is_harmless(question: str) -> None:
+    index = CandidateIndex(None, HOOKPOINTS, N_LATENTS)
+    index.add(Segment.build("s", [code("a", "red roses")], N_LATENTS))
+    index.commit()
+    assert len(index.search_words(question.encode("utf-8", "replace").decode(), 5)) <= 1

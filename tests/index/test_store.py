@@ -1,0 +1,283 @@
+"""The index as a whole: commits, upserts, deletes, reopening, locks, crashes between steps."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from s3_retriever.errors import IndexLockedError, IndexMismatchError, IndexStorageError
+from s3_retriever.index.manifest import Manifest
+from s3_retriever.index.store import Index
+from s3_retriever.profile import Profile
+from s3_retriever.scan.scanner import CodedDocument
+
+from .conftest import code
+
+
+def put(index: Index, *coded: CodedDocument, delete: Sequence[str] = ()) -> None:
+    with index.writing():
+        index.commit(list(coded), delete=delete)
+
+
+def texts(index: Index) -> dict[str, str]:
+    return {i: segment.text(entry) for i, (segment, entry) in index.snapshot.live.items()}
+
+
+def found(index: Index, word: str) -> set[str]:
+    """Ids of live documents with a block that holds ``word``, by the search part."""
+    snapshot = index.snapshot
+    ids = set()
+    for hit in index.candidates.search_words(word, 100):
+        segment = snapshot.segments[hit.block.segment]
+        ids.add(segment.entries[segment.block_owner[hit.block.number]].id)
+    return ids
+
+
+@pytest.fixture(params=["memory", "disk"])
+def index(request: pytest.FixtureRequest, tmp_path: Path, profile: Profile) -> Index:
+    return Index(None if request.param == "memory" else tmp_path / "index", profile)
+
+
+def test_add_replace_delete(index: Index) -> None:
+    put(index, code("a", "red roses"), code("b", "blue sky"))
+    assert texts(index) == {"a": "red roses", "b": "blue sky"}
+    put(index, code("a", "green grass"), code("c", "black coal"))
+    assert texts(index) == {"a": "green grass", "b": "blue sky", "c": "black coal"}
+    assert found(index, "roses") == set()
+    assert found(index, "grass") == {"a"}
+    put(index, delete=["b", "unknown"])
+    assert texts(index) == {"a": "green grass", "c": "black coal"}
+    assert found(index, "sky") == set()
+    assert not list(index.problems())
+
+
+def test_df_counts_live_tokens_only(index: Index) -> None:
+    items = [code(i, f"text of {i} with words", seed=n) for n, i in enumerate("abc")]
+    put(index, *items)
+    put(index, code("a", "other", seed=9), delete=["b"])
+    expected = np.zeros_like(index.snapshot.df)
+    for item in (items[2], code("a", "other", seed=9)):
+        for hookpoint in range(expected.shape[0]):
+            np.add.at(expected[hookpoint], item.ids[:, hookpoint].ravel(), 1)
+    assert np.array_equal(index.snapshot.df, expected)
+
+
+def test_another_process_sees_the_same(tmp_path: Path, profile: Profile) -> None:
+    path = tmp_path / "index"
+    index = Index(path, profile)
+    put(index, code("a", "red roses", colour="red"), code("b", "blue sky"))
+    put(index, delete=["b"])
+    again = Index(path, profile)
+    assert texts(again) == {"a": "red roses"}
+    assert again.snapshot.live["a"][1].metadata == {"colour": "red"}
+    assert found(again, "roses") == {"a"}
+
+
+def test_a_reader_sees_commits_on_refresh(tmp_path: Path, profile: Profile) -> None:
+    writer = Index(tmp_path / "index", profile)
+    put(writer, code("a", "red roses"))
+    reader = Index(tmp_path / "index", profile)
+    before = reader.snapshot
+    put(writer, code("b", "blue sky"), delete=["a"])
+    assert texts(reader) == {"a": "red roses"}
+    reader.refresh()
+    assert texts(reader) == {"b": "blue sky"}
+    assert found(reader, "sky") == {"b"}
+    segment, entry = before.live["a"]  # a question under way keeps its snapshot
+    assert segment.text(entry) == "red roses"
+
+
+def test_files_of_emptied_segments_go(tmp_path: Path, profile: Profile) -> None:
+    index = Index(tmp_path / "index", profile)
+    put(index, code("a", "red roses"))
+    put(index, code("a", "blue sky"))
+    assert len(list((tmp_path / "index" / "segments").iterdir())) == 1
+    assert len(index.snapshot.segments) == 1
+
+
+def test_a_failed_write_changes_nothing(index: Index) -> None:
+    put(index, code("a", "red roses"))
+    with pytest.raises(RuntimeError), index.writing():
+        index.candidates.add(index.snapshot.segments[next(iter(index.snapshot.segments))])
+        raise RuntimeError("half-way")
+    assert texts(index) == {"a": "red roses"}
+    assert not list(index.problems())
+    put(index, code("b", "blue sky"))
+    assert set(texts(index)) == {"a", "b"}
+    assert not list(index.problems())
+
+
+@pytest.mark.parametrize("before_tantivy", [True, False])
+def test_a_crash_before_the_manifest_leaves_the_last_commit(
+    tmp_path: Path, profile: Profile, monkeypatch: pytest.MonkeyPatch, before_tantivy: bool
+) -> None:
+    path = tmp_path / "index"
+    index = Index(path, profile)
+    put(index, code("a", "red roses"))
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if before_tantivy:
+        monkeypatch.setattr(index.candidates, "commit", crash)
+    else:
+        monkeypatch.setattr(Manifest, "write", crash)
+    with pytest.raises(KeyboardInterrupt):
+        put(index, code("a", "changed"), code("b", "blue sky"))
+    monkeypatch.undo()
+    del index
+
+    again = Index(path, profile)
+    assert texts(again) == {"a": "red roses"}
+    put(again, code("c", "black coal"))  # the next writer clears what was left
+    assert texts(again) == {"a": "red roses", "c": "black coal"}
+    assert len(list((path / "segments").iterdir())) == 2
+    assert found(again, "sky") == set()
+
+
+def test_a_crash_in_the_first_commit(
+    tmp_path: Path, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Manifest, "write", crash)
+    with pytest.raises(KeyboardInterrupt):
+        put(Index(tmp_path, profile), code("a", "red roses"))
+    monkeypatch.undo()
+    again = Index(tmp_path, profile)
+    assert texts(again) == {}
+    put(again, code("b", "blue sky"))
+    assert found(again, "roses") == set()
+    assert not list(again.problems())
+
+
+HOLD = """
+import sys, time
+import filelock
+lock = filelock.FileLock(sys.argv[1] + "/writer.lock")
+lock.acquire()
+open(sys.argv[1] + "/writer.txt", "w").write("process 4711 on elsewhere")
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_second_writer_is_told_who_writes(tmp_path: Path, profile: Profile) -> None:
+    path = tmp_path / "index"
+    index = Index(path, profile)
+    put(index, code("a", "red roses"))
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(IndexLockedError, match="process 4711 on elsewhere"):
+            put(index, code("b", "blue sky"))
+        assert texts(Index(path, profile)) == {"a": "red roses"}  # reading goes on
+    finally:
+        holder.kill()
+        holder.wait()
+    put(index, code("b", "blue sky"))  # the lock died with its holder
+    assert set(texts(index)) == {"a", "b"}
+
+
+def test_another_profile_is_refused_by_name(
+    tmp_path: Path, make_profile: Callable[..., Profile]
+) -> None:
+    put(Index(tmp_path / "index", make_profile(0)), code("a", "red roses"))
+    with pytest.raises(IndexMismatchError, match=r"test-0.*test-1"):
+        Index(tmp_path / "index", make_profile(1))
+
+
+def test_a_stranger_folder_is_refused(tmp_path: Path, profile: Profile) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(IndexStorageError, match="not empty"):
+        Index(tmp_path, profile)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_in_place_of_the_folder(tmp_path: Path, profile: Profile) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(IndexStorageError):
+        Index(tmp_path / "file", profile)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that not even root writes")
+def test_an_unwritable_folder(profile: Profile) -> None:
+    with pytest.raises(IndexStorageError, match="cannot create"):
+        Index(Path("/proc/self/index"), profile)
+
+
+def test_a_full_disk_leaves_the_index_as_it_was(
+    tmp_path: Path, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = Index(tmp_path / "index", profile)
+    put(index, code("a", "red roses"))
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(IndexStorageError, match="No space left"):
+        put(index, code("b", "blue sky"))
+    monkeypatch.undo()
+    assert texts(index) == {"a": "red roses"}
+    assert texts(Index(tmp_path / "index", profile)) == {"a": "red roses"}
+    assert len(list((tmp_path / "index" / "segments").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m | {"schema_version": 99},
+        lambda m: m | {"segments": [m["segments"][0] | {"name": "../../etc/passwd"}]},
+        lambda m: m | {"segments": [m["segments"][0] | {"n_bytes": 3}]},
+        lambda m: m | {"segments": "none"},
+        lambda m: {},
+        lambda m: [],
+    ],
+)
+def test_a_crafted_manifest_is_refused(
+    tmp_path: Path, profile: Profile, change: Callable[[dict], object]
+) -> None:
+    put(Index(tmp_path, profile), code("a", "red roses"))
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps(change(json.loads(manifest.read_text()))))
+    with pytest.raises(IndexStorageError):
+        Index(tmp_path, profile)
+
+
+def test_doctor_finds_a_flipped_byte_and_names_documents(tmp_path: Path, profile: Profile) -> None:
+    index = Index(tmp_path, profile)
+    put(index, code("a", "red roses"), code("b", "blue sky"))
+    assert not list(index.problems())
+    (path,) = (tmp_path / "segments").iterdir()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    (problem,) = Index(tmp_path, profile).problems()
+    assert "a, b" in problem
+
+
+def test_candidates_are_rebuilt_from_the_forward_store(tmp_path: Path, profile: Profile) -> None:
+    index = Index(tmp_path, profile)
+    put(index, code("a", "red roses"), code("b", "blue sky"))
+    put(index, delete=["b"])
+    for path in (tmp_path / "tantivy").iterdir():
+        path.unlink()
+    again = Index(tmp_path, profile)
+    assert list(again.problems())
+    with again.writing():
+        again.rebuild_candidates()
+    assert not list(again.problems())
+    assert found(again, "roses") == {"a"}
+    assert found(again, "sky") == set()
