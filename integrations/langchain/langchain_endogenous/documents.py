@@ -1,0 +1,77 @@
+"""LangChain documents to the engine's, and spans to LangChain documents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from langchain_core.documents import Document as LangChainDocument
+
+from s3_retriever.types import Document, Span
+
+__all__ = ["SCORE_KIND", "document_id", "from_span", "to_document"]
+
+SCORE_KIND = "reciprocal rank fusion"
+"""What ``metadata["score"]`` is: it orders the documents of one result, and says no more."""
+
+_DISPLACED = "document_metadata"
+
+
+def to_document(document: LangChainDocument) -> Document:
+    """The engine's form of a LangChain document, under :func:`document_id`."""
+    return Document(document_id(document), document.page_content, document.metadata)
+
+
+def document_id(document: LangChainDocument) -> str:
+    """``document.id``, or one made from what the document holds.
+
+    The made one is a digest of text and metadata, after ``metadata["source"]`` and a ``#`` where
+    there is a source. The source alone would not do: loaders and splitters give the same one to
+    many documents, which would then replace each other. So a document without an id that is added
+    again is recognised, and one whose text has changed is a new document: give ids to documents
+    that are to be replaced.
+
+    Example:
+        >>> document_id(LangChainDocument("Hello.", id="greeting"))
+        'greeting'
+        >>> document_id(LangChainDocument("Hello.", metadata={"source": "a.txt"}))
+        'a.txt#8ab0b3ada4c6'
+    """
+    if document.id:
+        return document.id
+    fields = sorted(json.dumps(item, default=repr) for item in document.metadata.items())
+    contents = "\n".join([*fields, document.page_content])
+    digest = hashlib.sha256(contents.encode("utf-8", "surrogatepass")).hexdigest()
+    source = document.metadata.get("source")
+    return f"{source}#{digest[:12]}" if source and isinstance(source, str) else digest[:16]
+
+
+def from_span(span: Span) -> LangChainDocument:
+    """A span as a LangChain document.
+
+    Its metadata are the source document's, and ``doc_id``, ``span_id``, ``start_index``,
+    ``end_index``, ``score``, ``scores`` (by leg), ``rank`` and ``score_kind``. Where the source
+    document has a field of one of these names (a text splitter's ``start_index``, say), the span's
+    value takes its place and the document's is kept in ``metadata["document_metadata"]``.
+
+    Example:
+        >>> span = Span("a", 5, 8, "fox", 0.5, {"bm25": 2.0}, 0, {"score": 9, "lang": "en"})
+        >>> metadata = from_span(span).metadata
+        >>> metadata["lang"], metadata["score"], metadata["document_metadata"]
+        ('en', 0.5, {'score': 9})
+    """
+    own: dict[str, Any] = {
+        "doc_id": span.doc_id,
+        "span_id": span.id,
+        "start_index": span.start,
+        "end_index": span.end,
+        "score": span.score,
+        "scores": dict(span.scores),
+        "rank": span.rank,
+        "score_kind": SCORE_KIND,
+    }
+    displaced = {k: v for k, v in span.metadata.items() if k in own or k == _DISPLACED}
+    if displaced:
+        own[_DISPLACED] = displaced
+    return LangChainDocument(page_content=span.text, id=span.id, metadata={**span.metadata, **own})

@@ -1,0 +1,235 @@
+"""The LangChain retriever, on the real model."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+pytest.importorskip("langchain_core")
+
+from langchain_core.documents import Document
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import ConfigurableField, RunnablePassthrough
+from langchain_endogenous import EndogenousRetriever
+from langchain_endogenous.documents import document_id, from_span
+from pydantic import ValidationError
+
+import s3_retriever
+from s3_retriever.errors import InputError
+from s3_retriever.types import Span
+from tests.integrations.samples import (
+    METADATA,
+    PROFILE,
+    QUESTIONS,
+    TEXTS,
+    assert_exact,
+    needs_profile,
+)
+
+pytestmark = needs_profile
+
+
+@pytest.fixture
+def retriever(engine):
+    return EndogenousRetriever(engine=engine)
+
+
+def join(documents):
+    return "\n".join(document.page_content for document in documents)
+
+
+def rag_chain(retriever):
+    prompt = ChatPromptTemplate.from_template("{context}\n\nAnswer briefly. {question}")
+    return (
+        {"context": retriever | join, "question": RunnablePassthrough()}
+        | prompt
+        | retriever.llm.bind(max_tokens=6)
+        | StrOutputParser()
+    )
+
+
+def test_is_reached_from_the_main_package():
+    assert s3_retriever.EndogenousRetriever is EndogenousRetriever
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "features", "bm25"])
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_documents_are_slices_of_the_added_texts(retriever, engine, question, mode):
+    found = retriever.invoke(question, mode=mode)
+    spans = engine.retrieve(question, max_tokens=512, mode=mode)
+    assert found
+    for rank, (document, span) in enumerate(zip(found, spans, strict=True)):
+        m = document.metadata
+        assert_exact(span, m["doc_id"], m["start_index"], m["end_index"], document.page_content)
+        assert document.id == m["span_id"] == f"{m['doc_id']}:{m['start_index']}-{m['end_index']}"
+        assert (m["rank"], m["score"], m["scores"]) == (rank, span.score, dict(span.scores))
+        assert m["score_kind"] == "reciprocal rank fusion"
+        assert m["topic"] == METADATA[m["doc_id"]]["topic"]
+
+
+@pytest.mark.parametrize(
+    ("question", "doc_id", "answer"),
+    zip(QUESTIONS, TEXTS, ["Maren Holt", "14 hours", "nine euros"], strict=True),
+)
+def test_the_question_is_answered(retriever, question, doc_id, answer):
+    found = retriever.invoke(question, k=3)
+    assert found[0].metadata["doc_id"] == doc_id
+    assert answer in join(found)
+
+
+def test_metadata_of_the_same_name_is_kept_aside(retriever):
+    best = retriever.invoke(QUESTIONS[2], filter={"topic": "trains"})[0]
+    assert best.metadata["rank"] == 0
+    assert isinstance(best.metadata["score"], float)
+    displaced = {name: METADATA["museum"][name] for name in ("score", "start_index", "rank")}
+    assert best.metadata["document_metadata"] == displaced
+
+
+def test_no_metadata_are_set_aside_without_need(retriever):
+    best = retriever.invoke(QUESTIONS[0], filter={"topic": "sea"})[0]
+    assert "document_metadata" not in best.metadata
+
+
+def test_a_field_named_document_metadata_is_not_lost():
+    span = Span("a", 0, 1, "x", 1.0, {}, 0, {"document_metadata": "mine", "rank": 3})
+    kept = from_span(span).metadata["document_metadata"]
+    assert kept == {"document_metadata": "mine", "rank": 3}
+
+
+def test_overrides_per_call(retriever, engine):
+    question = QUESTIONS[0]
+    assert len(retriever.invoke(question)) > 2
+    assert len(retriever.invoke(question, k=2)) == 2
+    short = retriever.invoke(question, max_tokens=40)
+    assert 0 < sum(engine.generator.count_tokens(d.page_content) for d in short) <= 40
+    legs = {leg for d in retriever.invoke(question, mode="bm25") for leg in d.metadata["scores"]}
+    assert legs == {"bm25"}
+    published = retriever.invoke(question, mode="features", scoring="coactivation")
+    spans = engine.retrieve(question, mode="features", scoring="coactivation")
+    assert [d.id for d in published] == [s.id for s in spans]
+
+
+def test_fields_are_the_defaults_of_a_call(engine):
+    retriever = EndogenousRetriever(engine=engine, k=1, mode="bm25", filter={"topic": "food"})
+    (only,) = retriever.invoke("lighthouse dough")
+    assert only.metadata["doc_id"] == "bakery"
+    assert len(retriever.invoke("lighthouse dough", k=None, filter=None)) > 1
+
+
+def test_fields_can_be_made_configurable(retriever):
+    configurable = retriever.configurable_fields(k=ConfigurableField("k"))
+    assert len(configurable.invoke(QUESTIONS[0], {"configurable": {"k": 1}})) == 1
+
+
+def test_filter(retriever):
+    found = retriever.invoke(QUESTIONS[0], filter={"year": {"$gte": 1900}})
+    assert found
+    assert {d.metadata["doc_id"] for d in found} <= {"bakery", "museum"}
+    assert retriever.invoke(QUESTIONS[0], filter={"topic": "chess"}) == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"k": 0}, {"max_tokens": 0}, {"mode": "dense"}, {"scoring": "cosine"}]
+)
+def test_wrong_values_are_refused(retriever, engine, wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        retriever.invoke(QUESTIONS[0], **wrong)
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        EndogenousRetriever(engine=engine, **wrong)
+
+
+def test_unknown_arguments_are_refused(retriever, engine):
+    with pytest.raises(TypeError, match=r"top_k.*max_tokens"):
+        retriever.invoke(QUESTIONS[0], top_k=3)
+    with pytest.raises(ValidationError, match="top_k"):
+        EndogenousRetriever(engine=engine, top_k=3)
+
+
+def test_an_empty_question_is_refused(retriever):
+    with pytest.raises(InputError):
+        retriever.invoke("  ")
+
+
+def test_async_calls_and_batches_agree_with_single_ones(retriever):
+    alone = [retriever.invoke(question, k=3) for question in QUESTIONS]
+    assert retriever.batch(QUESTIONS, k=3) == alone
+
+    async def at_once():
+        return await asyncio.gather(*(retriever.ainvoke(q, k=3) for q in QUESTIONS))
+
+    assert asyncio.run(at_once()) == alone
+
+
+def test_the_event_loop_is_free_while_a_question_is_answered(retriever):
+    async def ticks_meanwhile():
+        task = asyncio.create_task(retriever.ainvoke(QUESTIONS[0]))
+        ticks = 0
+        while not task.done():
+            await asyncio.sleep(0.001)
+            ticks += 1
+        return ticks
+
+    assert asyncio.run(ticks_meanwhile()) > 1
+
+
+def test_chain(retriever):
+    chain = rag_chain(retriever)
+    question = "When was the lighthouse on Sandoy built?"
+    answer = chain.invoke(question)
+    assert answer.strip()
+    assert "".join(chain.stream(question)) == answer
+    assert asyncio.run(chain.ainvoke(question)) == answer
+    assert chain.batch([question, question]) == [answer, answer]
+
+
+def test_retriever_and_chat_model_share_the_weights(retriever, engine):
+    theirs = dict(engine.generator.model.named_parameters())
+    for name, parameter in retriever.llm.generator.model.named_parameters():
+        assert parameter.data_ptr() == theirs[name].data_ptr()
+
+
+def test_serialising_leaves_the_engine_out(retriever):
+    assert "engine" not in retriever.model_dump()
+    assert retriever.model_dump()["max_tokens"] == 512
+    assert "engine" not in repr(retriever)
+
+
+def test_from_documents_and_adding_more(tmp_path):
+    retriever = EndogenousRetriever.from_documents(
+        [Document(TEXTS["bakery"], id="bakery", metadata={"topic": "food"})],
+        tmp_path / "index",
+        PROFILE,
+        k=2,
+    )
+    assert retriever.k == 2
+    sea = Document(TEXTS["lighthouse"], metadata={"source": "sea.txt"})
+    empty = Document(" ", id="empty")
+    (sea_id,) = retriever.add_documents([empty, sea])
+    assert sea_id.startswith("sea.txt#")
+    assert retriever.add_documents([sea]) == [sea_id]
+    assert retriever.add_documents([]) == []
+    assert retriever.engine.ids() == ["bakery", sea_id]
+    best = retriever.invoke("Who built the lighthouse?", filter={"source": "sea.txt"})[0]
+    assert best.id == f"{sea_id}:{best.metadata['start_index']}-{best.metadata['end_index']}"
+    assert retriever.engine.get("bakery").metadata == {"topic": "food"}
+
+
+def test_from_texts():
+    retriever = EndogenousRetriever.from_texts(
+        [TEXTS["bakery"], TEXTS["bakery"]], [{"tenant": 1}, {"tenant": 2}], profile=PROFILE
+    )
+    assert len(retriever.engine) == 2
+    assert retriever.invoke(QUESTIONS[1], filter={"tenant": 2})[0].metadata["tenant"] == 2
+    with pytest.raises(ValueError, match="zip"):
+        EndogenousRetriever.from_texts(["a", "b"], ids=["only one"], profile=PROFILE)
+
+
+def test_made_ids_tell_documents_apart_and_know_them_again():
+    first = Document("Page one.", metadata={"source": "a.pdf", "page": 0})
+    same = Document("Page one.", metadata={"page": 0, "source": "a.pdf"})
+    other_page = Document("Page one.", metadata={"source": "a.pdf", "page": 1})
+    other_text = Document("Page two.", metadata={"source": "a.pdf", "page": 0})
+    assert document_id(first) == document_id(same)
+    assert len({document_id(d) for d in (first, other_page, other_text)}) == 3
