@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -18,8 +16,9 @@ import torch
 
 from s3_retriever.answering import AnswerStream, answer_messages
 from s3_retriever.config import FusionSettings, Mode, RetrieveSettings, ScanSettings, Scoring
+from s3_retriever.documents import problem_of, sort_out
 from s3_retriever.errors import InputError
-from s3_retriever.generator.generator import Generator, check_text
+from s3_retriever.generator.generator import Generator
 from s3_retriever.index.filters import Filter
 from s3_retriever.index.segment import text_hash
 from s3_retriever.index.store import Index
@@ -61,12 +60,11 @@ class CompressedContext:
     """The parts of a text that a question needs, in the text's order."""
 
     text: str
-    """The spans, joined by :attr:`separator`."""
+    """The spans; where something is left out between two, a line with three dots."""
     spans: tuple[Span, ...]
     """In the order of the text; ``rank`` tells their order of merit."""
     n_tokens: int
     """Tokens of :attr:`text`, in the generator's count."""
-    separator: str = "\n...\n"
 
 
 class Engine:
@@ -173,7 +171,7 @@ class Engine:
             IndexLockedError: another process is writing.
             IndexStorageError: the folder cannot be written; the index is as it was.
         """
-        good, skipped = _sort_out(documents)
+        good, skipped = sort_out(documents)
         if skipped and (on_error == "raise" or not good):
             where, reason = next(iter(skipped.items()))
             raise InputError(f"document {where}: {reason}")
@@ -331,7 +329,7 @@ class Engine:
         if max_tokens < 1:
             raise InputError(f"max_tokens must be at least 1, not {max_tokens}")
         document = Document("context", text)
-        if reason := _problem(document):
+        if reason := problem_of(document):
             raise InputError(f"the text to compress: {reason}")
         index = self._compression_index(document)
         spans = self._retriever.retrieve(
@@ -349,10 +347,9 @@ class Engine:
         if (whole := count(text)) <= max_tokens:
             span = Span("context", 0, len(text), text, score=1.0, scores={}, rank=0)
             return CompressedContext(text, (span,), whole)
-        separator = CompressedContext.separator
-        while True:  # separators cost tokens too: the worst span makes room for them
+        while True:  # what stands between spans costs tokens too: the worst makes room for it
             in_order = sorted(spans, key=lambda s: s.start)
-            joined = separator.join(s.text for s in in_order)
+            joined = _joined(text, in_order)
             if (n := count(joined)) <= max_tokens or not spans:
                 return CompressedContext(joined, tuple(in_order), n)
             spans = spans[:-1]
@@ -424,51 +421,12 @@ class Engine:
         }
 
 
-def _sort_out(
-    documents: Iterable[Document | str],
-) -> tuple[dict[str, Document], dict[str, str]]:
-    """Usable documents by id (the last of an id wins), and the reasons against the others."""
-    good: dict[str, Document] = {}
-    skipped: dict[str, str] = {}
-    for position, item in enumerate(documents):
-        document = _named(item) if isinstance(item, str) else item
-        reason = _problem(document)
-        if reason is None:  # a copy, so that nobody changes the index by changing his own dict
-            good[document.id] = replace(document, metadata=_plain(document.metadata))
-        else:
-            named = isinstance(document, Document) and isinstance(document.id, str)
-            skipped[document.id if named and document.id else f"number {position}"] = reason
-    return good, skipped
-
-
-def _named(text: str) -> Document:
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return Document(digest[:16], text)
-
-
-def _problem(document: object) -> str | None:
-    """Why a document cannot be indexed, or ``None``."""
-    if not isinstance(document, Document):
-        return f"it is a {type(document).__name__}, not a Document or a string"
-    if not isinstance(document.id, str) or not document.id:
-        return "its id must be a string that is not empty"
-    if not isinstance(document.text, str):
-        return f"its text is {type(document.text).__name__}, not a string; decode bytes first"
-    if not document.text.strip():
-        return "its text is empty or only white space"
-    if "\x00" in document.text:
-        return "its text holds NUL characters: it looks like a binary file, not like text"
-    try:
-        check_text(document.id)
-        check_text(document.text)
-        json.dumps(_plain(document.metadata), allow_nan=False).encode("utf-8")
-    except InputError as e:
-        return str(e)
-    except (TypeError, ValueError) as e:
-        return f"its metadata cannot be stored as JSON: {e}"
-    return None
-
-
-def _plain(metadata: Mapping[str, Any]) -> Any:
-    """Metadata as JSON will give it back (tuples become lists)."""
-    return json.loads(json.dumps(dict(metadata)))
+def _joined(text: str, spans: Sequence[Span]) -> str:
+    """Spans of ``text`` in order, with dots where more than white space is left out."""
+    parts = []
+    for n, span in enumerate(spans):
+        if n:
+            between = text[spans[n - 1].end : span.start]
+            parts.append("\n...\n" if between.strip() else between)
+        parts.append(span.text)
+    return "".join(parts)

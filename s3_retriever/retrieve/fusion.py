@@ -1,8 +1,8 @@
-"""The union of the legs, in order of fused rank, filled up to a token budget.
+"""The union of the legs, in order of merit, filled up to a token budget.
 
 Source: S3-Attention (arXiv 2601.17702), Eq. 8: the union of spans from features, from BM25 and of
-the first and last tokens. The paper does not order the union; here reciprocal ranks do
-(Cormack et al., 2009), so that a tight budget takes what several legs agree on first.
+the first and last tokens. The paper does not order the union; here the legs' scores, each relative
+to its leg's best, are added, so that a tight budget takes first what several legs agree on.
 """
 
 from __future__ import annotations
@@ -27,35 +27,50 @@ class FusedPiece:
 
 
 def fuse(legs: Mapping[str, Sequence[Piece]], settings: FusionSettings) -> list[FusedPiece]:
-    """Order the union of the legs by the sum of reciprocal ranks, best first.
+    """Order the union of the legs by the sum of their relative scores, best first.
 
-    Pieces of different legs that overlap become one with both scores.
+    Pieces of different legs that overlap become one with both scores. A piece also gets a share of
+    the best score in its paragraph: a sentence among good ones is likelier evidence.
 
     Args:
-        legs: pieces of each leg, best first.
-        settings: the rank constant.
+        legs: pieces of each leg, best first, with positive scores.
+        settings: the paragraph's share.
     """
     union: list[FusedPiece] = []
     for leg, pieces in legs.items():
-        for rank, piece in enumerate(pieces):
-            share = 1.0 / (settings.rank_constant + rank + 1)
-            found = FusedPiece(piece, share, {leg: piece.score})
+        best = max((piece.score for piece in pieces), default=1.0)
+        for piece in pieces:
+            found = FusedPiece(piece, piece.score / best, {leg: piece.score})
             touching = [other for other in union if other.piece.overlaps(piece)]
             for other in touching:
                 found = _join(found, other)
                 union.remove(other)
             union.append(found)
-    return sorted(union, key=lambda f: -f.score)
+    return sorted(_with_paragraph(union, settings.paragraph_weight), key=lambda f: -f.score)
 
 
 def _join(new: FusedPiece, old: FusedPiece) -> FusedPiece:
-    """Both as one; of two ranks in the same leg only the better counts."""
+    """Both as one; of two scores in the same leg only the better counts."""
     start = min(new.piece.start, old.piece.start)
     end = max(new.piece.end, old.piece.end)
     same_leg = set(new.scores) & set(old.scores)
     score = max(new.score, old.score) if same_leg else new.score + old.score
     merged = {**new.scores, **old.scores}
     return FusedPiece(replace(old.piece, start=start, end=end), score, merged)
+
+
+def _with_paragraph(union: Sequence[FusedPiece], weight: float) -> list[FusedPiece]:
+    """Add to each score ``weight`` times the best of its paragraph (between empty lines)."""
+    keys = []
+    best: dict[tuple[int, int], float] = {}
+    for item in union:
+        text = item.piece.segment.text(item.piece.entry)
+        keys.append((id(item.piece.entry), text.rfind("\n\n", 0, item.piece.start)))
+        best[keys[-1]] = max(item.score, best.get(keys[-1], 0.0))
+    return [
+        replace(item, score=item.score + weight * best[key])
+        for item, key in zip(union, keys, strict=True)
+    ]
 
 
 def lead_and_tail(pieces: Sequence[Piece], settings: FusionSettings) -> list[Piece]:
@@ -73,7 +88,7 @@ def lead_and_tail(pieces: Sequence[Piece], settings: FusionSettings) -> list[Pie
         if low < high:
             text = segment.text(entry)
             bounds = whole_words(text, int(segment.starts[low]), int(segment.ends[high - 1]))
-            found.append(Piece(segment, entry, *bounds, score=0.0))
+            found.append(Piece(segment, entry, *bounds, score=1.0))
     return found
 
 

@@ -17,7 +17,10 @@ def test_compress_keeps_the_evidence_in_order_and_budget(engine: Engine) -> None
     result = engine.compress("Who was the last keeper of the lighthouse?", LONG, 90)
     assert "Agnes Tullis" in result.text
     assert result.n_tokens == engine.generator.count_tokens(result.text) <= 90
-    assert result.text == result.separator.join(s.text for s in result.spans)
+    assert all(
+        part in LONG for part in result.text.split("\n...\n")
+    )  # between dots the text is as it was
+    assert sum(s.text in result.text for s in result.spans) == len(result.spans)
     assert [s.start for s in result.spans] == sorted(s.start for s in result.spans)
     assert all(LONG[s.start : s.end] == s.text for s in result.spans)
 

@@ -15,7 +15,7 @@ from ..index.conftest import N_LATENTS, code
 
 TEXT = "alpha beta gamma delta epsilon zeta eta theta iota kappa"
 SEGMENT = Segment.build("s", [code("a", TEXT), code("b", TEXT)], N_LATENTS)
-SETTINGS = FusionSettings(rank_constant=9)
+SETTINGS = FusionSettings(paragraph_weight=0)
 
 
 def piece(start: int, end: int, score: float = 1.0, doc: int = 0) -> Piece:
@@ -26,15 +26,35 @@ def words(text: str) -> int:
     return len(text.split())
 
 
-def test_reciprocal_ranks_add_up() -> None:
-    legs = {"features": [piece(0, 5), piece(11, 16)], "bm25": [piece(17, 22), piece(11, 16, 7.0)]}
+def test_relative_scores_add_up() -> None:
+    legs = {
+        "features": [piece(0, 5, 4.0), piece(11, 16, 3.0)],
+        "bm25": [piece(17, 22, 10.0), piece(11, 16, 7.0)],
+    }
     fused = fuse(legs, SETTINGS)
     assert [(f.piece.start, f.score) for f in fused] == [
-        (11, pytest.approx(2 / 11)),
-        (0, pytest.approx(1 / 10)),
-        (17, pytest.approx(1 / 10)),
+        (11, pytest.approx(3 / 4 + 7 / 10)),
+        (0, pytest.approx(1.0)),
+        (17, pytest.approx(1.0)),
     ]
-    assert fused[0].scores == {"features": 1.0, "bm25": 7.0}
+    assert fused[0].scores == {"features": 3.0, "bm25": 7.0}
+
+
+def test_a_paragraph_lifts_its_sentences() -> None:
+    text = "first words\n\nsecond words here"
+    segment = Segment.build("p", [code("a", text)], N_LATENTS)
+
+    def at(word: str, score: float) -> Piece:
+        start = text.index(word)
+        return Piece(segment, segment.entries[0], start, start + len(word), score)
+
+    legs = {"bm25": [at("second", 4.0), at("first", 3.0), at("here", 2.0)]}
+    fused = fuse(legs, FusionSettings(paragraph_weight=0.5))
+    assert [(f.piece.text, f.score) for f in fused] == [
+        ("second", pytest.approx(1.0 + 0.5)),
+        ("first", pytest.approx(0.75 + 0.5 * 0.75)),
+        ("here", pytest.approx(0.5 + 0.5)),
+    ]
 
 
 def test_overlapping_pieces_become_one() -> None:
@@ -49,9 +69,9 @@ def test_the_same_range_of_another_document_is_another_piece() -> None:
 
 
 def test_two_of_one_leg_count_once() -> None:
-    legs = {"features": [piece(0, 5), piece(6, 10)], "bm25": [piece(0, 10)]}
+    legs = {"features": [piece(0, 5, 8.0), piece(6, 10, 4.0)], "bm25": [piece(0, 10)]}
     (one,) = fuse(legs, SETTINGS)
-    assert one.score == pytest.approx(2 / 10)
+    assert one.score == pytest.approx(2.0)
 
 
 def test_lead_and_tail() -> None:
@@ -64,7 +84,8 @@ def test_lead_and_tail() -> None:
 
 
 def test_a_piece_that_does_not_fit_makes_room_for_smaller_ones() -> None:
-    fused = fuse({"features": [piece(0, 10), piece(11, 30), piece(31, 35)]}, SETTINGS)
+    pieces = [piece(0, 10, 3.0), piece(11, 30, 2.0), piece(31, 35, 1.0)]
+    fused = fuse({"features": pieces}, SETTINGS)
     taken = fill_budget(fused, 3, None, words)
     assert [t.piece.text for t in taken] == ["alpha beta", "zeta"]
     assert [t.piece.text for t in fill_budget(fused, None, 2, words)] == [
@@ -80,8 +101,12 @@ def test_the_first_piece_is_cut_after_a_word() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 50), st.integers(1, 20), st.sampled_from([0, 1])), max_size=8),
-    st.lists(st.tuples(st.integers(0, 50), st.integers(1, 20), st.sampled_from([0, 1])), max_size=8),
+    st.lists(
+        st.tuples(st.integers(0, 50), st.integers(1, 20), st.sampled_from([0, 1])), max_size=8
+    ),
+    st.lists(
+        st.tuples(st.integers(0, 50), st.integers(1, 20), st.sampled_from([0, 1])), max_size=8
+    ),
     st.integers(1, 12),
 )
 def test_fused_pieces_never_overlap_and_fit(a: list, b: list, budget: int) -> None:

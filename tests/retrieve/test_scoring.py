@@ -53,17 +53,13 @@ def profile() -> Profile:
         ),
         heads=HEADS,
     )
-    saes = tuple(
-        TopKSae(DIM * len(kv), LATENTS, K).requires_grad_(False) for _, kv in hookpoints
-    )
+    saes = tuple(TopKSae(DIM * len(kv), LATENTS, K).requires_grad_(False) for _, kv in hookpoints)
     return Profile(card, saes)
 
 
 def question(seed: int, n_tokens: int = 5) -> ProjectedQuestion:
     generator = torch.Generator().manual_seed(seed)
-    queries = {
-        layer: torch.randn(n_tokens, 4, DIM, generator=generator) * 3 for layer in (0, 2)
-    }
+    queries = {layer: torch.randn(n_tokens, 4, DIM, generator=generator) * 3 for layer in (0, 2)}
     return ProjectedQuestion("q", queries)
 
 
