@@ -136,8 +136,14 @@ class Generator:
         return sum(unique.values())
 
     def tokenizer_hash(self) -> str:
-        """A digest of the vocabulary: two tokenizers with the same one number tokens alike."""
-        vocabulary = json.dumps(sorted(self.tokenizer.get_vocab().items()), ensure_ascii=False)
+        """A digest of the vocabulary: two tokenizers with the same one number tokens alike.
+
+        Tokens beyond the model's embedding are left out: some releases of transformers put names
+        of their own there.
+        """
+        size = self.model.config.get_text_config().vocab_size
+        known = sorted((t, n) for t, n in self.tokenizer.get_vocab().items() if n < size)
+        vocabulary = json.dumps(known, ensure_ascii=False)
         return hashlib.sha256(vocabulary.encode("utf-8", "surrogatepass")).hexdigest()
 
     def tokenize(self, text: str) -> Tokens:

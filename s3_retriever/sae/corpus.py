@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -78,10 +79,17 @@ def collect_keys(
     paths = [folder / f"keys.{layer}.{'-'.join(map(str, heads))}.npy" for layer, heads in sites]
     done_marker = folder / "keys.json"
     names = [path.name for path in paths]
-    identity = {"tokens": len(tokens), "rows": total, "prefix": prefix, "arrays": names}
+    identity = {
+        "model": [generator.name, str(generator.model.dtype)],
+        "tokens": hashlib.sha256(tokens.tobytes()).hexdigest(),
+        "prefix": prefix,
+        "sizes": [scan.chunk_tokens, scan.batch_tokens, total],
+        "arrays": names,
+    }
     if done_marker.exists() and json.loads(done_marker.read_text()) == identity:
         logger.info("reusing the keys collected in %s", folder)
         return [np.load(p, mmap_mode="r") for p in paths]
+    done_marker.unlink(missing_ok=True)  # the arrays are about to be overwritten
 
     arrays = [
         np.lib.format.open_memmap(
@@ -91,7 +99,8 @@ def collect_keys(
     ]
     layers = sorted({layer for layer, _ in sites})
     row = 0
-    for group in batches([end - start for start, end in chunks], scan.batch_tokens):
+    lengths = [len(before) + end - start for start, end in chunks]
+    for group in batches(lengths, scan.batch_tokens):
         bounds = [chunks[i] for i in group]
         ids = [np.append(before, tokens[start:end]) for start, end in bounds]
         found = generator.project(ids, layers)

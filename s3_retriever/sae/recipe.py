@@ -54,7 +54,7 @@ def parse_sites(text: str, layout: AttentionLayout) -> list[Site]:
     """``"17,18"`` is layers with all their key heads, ``"17:1,18:0+2"`` with some of them.
 
     Raises:
-        InputError: not of that form, or outside the model.
+        InputError: not of that form, outside the model, or something named twice.
     """
     sites: list[Site] = []
     for part in text.split(","):
@@ -71,6 +71,9 @@ def parse_sites(text: str, layout: AttentionLayout) -> list[Site]:
                 f"{layout.n_kv_heads} key heads, counted from 0"
             )
         sites.append((layer, chosen))
+    named = [(layer, head) for layer, chosen in sites for head in chosen]
+    if len(set(named)) < len(named):
+        raise InputError(f"{text!r} names the same key head of a layer twice")
     return sites
 
 
@@ -129,6 +132,7 @@ def make_profile(
         InputError: too little text, or ``heads`` read keys that no site codes.
     """
     work = out / "work"
+    _refuse_early(generator, name, sites, heads, settings, prefix)
 
     def keys(files: Sequence[Path], stage: str, limit: int | None) -> list[np.ndarray]:
         return collect_keys(
@@ -148,6 +152,8 @@ def make_profile(
     else:
         cut = len(rows[0]) - max(1, len(rows[0]) // 20)
         rows, kept = [r[:cut] for r in rows], [r[cut:] for r in rows]
+    if len(kept[0]) < 2:
+        raise InputError("too little text is held out to measure on; give more of it")
     hookpoints = []
     for (layer, kv_heads), trained_on, measured_on in zip(sites, rows, kept, strict=True):
         folder = hookpoint_folder(layer, kv_heads)
@@ -181,6 +187,37 @@ def make_profile(
     )
     shutil.rmtree(work)
     return card
+
+
+def _refuse_early(
+    generator: Generator,
+    name: str,
+    sites: Sequence[Site],
+    heads: Sequence[Head],
+    settings: SaeSettings,
+    prefix: str,
+) -> None:
+    """Raise InputError for what would otherwise fail after hours of work."""
+    sizes = {settings.latents_for(len(kv) * generator.layout.head_dim) for _, kv in sites}
+    if len(sizes) > 1:
+        raise InputError(
+            "--layers with different numbers of key heads need --latents: "
+            "every autoencoder of a profile has as many latents"
+        )
+    if settings.k > min(sizes):
+        raise InputError(f"--k {settings.k} is more than the {min(sizes)} latents")
+    planned = [
+        Hookpoint(
+            layer=layer,
+            kv_heads=kv_heads,
+            activation_scale=1.0,
+            fvu=0.0,
+            dead_fraction=0.0,
+            sha256="0" * 64,
+        )
+        for layer, kv_heads in sites
+    ]
+    _card(generator, name, planned, heads, settings, prefix, command="", n_tokens=0)
 
 
 def _card(

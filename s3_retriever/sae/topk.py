@@ -109,14 +109,17 @@ class TopKSae(nn.Module):
         try:
             config = json.loads((folder / "cfg.json").read_text(encoding="utf-8"))
             tensors = load_file(folder / "sae.safetensors")
-            if config.get("activation", "topk") != "topk" or config.get("skip_connection"):
+            if not isinstance(config, dict):
+                raise ValueError("cfg.json holds no object")
+            other = config.get("skip_connection") or config.get("transcode")
+            if config.get("activation", "topk") != "topk" or other:
                 raise ProfileError(f"{folder} holds no plain Top-K autoencoder: {config}")
             d_in = int(config["d_in"])
             n_latents = int(config.get("num_latents") or d_in * int(config["expansion_factor"]))
             sae = cls(d_in, n_latents, int(config["k"]))
             sae.load_state_dict({name: t.float() for name, t in tensors.items()})
         except FileNotFoundError as e:
-            raise ProfileError(f"autoencoder file missing: {e.filename}") from e
+            raise ProfileError(f"autoencoder file missing: {e.filename or e}") from e
         except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, OSError) as e:
             raise ProfileError(f"autoencoder in {folder} is damaged or of another kind: {e}") from e
         return sae.eval().requires_grad_(False)

@@ -6,6 +6,7 @@ checkpoint holds everything else.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -76,7 +77,8 @@ def train(
     learning_rate = settings.learning_rate or 2e-4 / (sae.n_latents / 2**14) ** 0.5
     optimizer = torch.optim.Adam(sae.parameters(), lr=learning_rate)
     idle = torch.zeros(sae.n_latents, device=device)  # tokens since each latent last fired
-    identity = json.dumps({**settings.model_dump(), "rows": [n, d_in]}, sort_keys=True)
+    of_rows = hashlib.sha256(rows[:: max(1, n // 1024)].tobytes()).hexdigest()
+    identity = json.dumps({**settings.model_dump(), "rows": [n, d_in, of_rows]}, sort_keys=True)
     start = _resume(checkpoint, identity, sae, optimizer, idle)
 
     for step in range(start, settings.steps):
@@ -102,11 +104,12 @@ def _step(
     dead = idle > dead_tokens
     n_dead = int(dead.sum())
     if n_dead:  # dead latents learn to explain what the living ones leave over
-        k_aux = min(x.shape[1] // 2, n_dead)
+        k_aux = x.shape[1] // 2
+        share = min(n_dead / k_aux, 1.0)  # few dead latents weigh less
+        k_aux = min(k_aux, n_dead)
         scores = torch.where(dead, preactivations, -torch.inf)
         residual = (x - x_hat).detach()
         revived = sae.decode(Codes(*scores.topk(k_aux, dim=-1))) - sae.b_dec
-        share = min(n_dead / k_aux, 1.0)
         loss = loss + AUXK_COEFFICIENT * share * fvu(residual, revived)
     optimizer.zero_grad()
     loss.backward()
