@@ -9,17 +9,16 @@ from s3_retriever.types import Answer, Span
 
 __all__ = ["AnswerStream", "answer_messages", "find_citations"]
 
-_INSTRUCTION = (
-    "Answer the question in one or two sentences, using only the passages. "
-    "Name the passages you used by their numbers, like [1]."
-)
-
 
 def answer_messages(question: str, spans: Sequence[Span]) -> list[dict[str, str]]:
-    """The conversation that asks ``question`` over numbered ``spans``."""
+    """The conversation that asks ``question`` over numbered ``spans``.
+
+    The instruction is short and comes last: a small model that is asked for citations, too, tends
+    to write nothing else. Larger ones quote the numbers of their own accord.
+    """
     passages = "\n\n".join(f"[{n}] {span.text}" for n, span in enumerate(spans, start=1))
-    content = f"{_INSTRUCTION}\n\n{passages or '(no passages were found)'}\n\nQuestion: {question}"
-    return [{"role": "user", "content": content}]
+    ask = f"Using the text above, answer in one sentence: {question}"
+    return [{"role": "user", "content": f"{passages or '(no text was found)'}\n\n{ask}"}]
 
 
 class AnswerStream:

@@ -63,10 +63,11 @@ class ScanSettings(_Settings):
 
     chunk_tokens: int = Field(default=2048, ge=16)
     """Tokens per chunk, each forwarded alone (published: 2048)."""
-    batch_tokens: int = Field(default=8192, ge=16)
+    batch_tokens: int = Field(default=4096, ge=16)
     """Most tokens in one forward pass, padding included; bounds the memory of a scan."""
-    segment_tokens: int = Field(default=262_144, ge=1)
-    """Tokens after which a segment file is closed; bounds the memory of an ``add``."""
+    segment_tokens: int = Field(default=65_536, ge=1)
+    """Tokens after which what was read is committed; bounds the memory of an ``add`` and what an
+    interruption loses."""
 
 
 class CandidateSettings(_Settings):

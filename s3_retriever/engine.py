@@ -24,8 +24,8 @@ from s3_retriever.index.segment import text_hash
 from s3_retriever.index.store import Index
 from s3_retriever.profile import Profile
 from s3_retriever.retrieve.retriever import Retriever
-from s3_retriever.scan.scanner import CodedDocument, Scanner
-from s3_retriever.types import Document, Span
+from s3_retriever.scan.scanner import Scanner
+from s3_retriever.types import CodedDocument, Document, Span
 
 __all__ = ["AddReport", "CompressedContext", "Engine"]
 

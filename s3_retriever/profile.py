@@ -71,14 +71,16 @@ class ProfileCard(_Record):
     """Hub id the profile was made with; the default source of the weights."""
     revision: str | None = None
     family: str
-    n_layers: int
-    n_heads: int
-    n_kv_heads: int
-    head_dim: int
+    n_layers: int = Field(ge=1)
+    n_heads: int = Field(ge=1)
+    n_kv_heads: int = Field(ge=1)
+    head_dim: int = Field(ge=1)
     tokenizer_sha256: str
     chunk_prefix: str = Field(default="Document:\n", min_length=1)
     """Read before each chunk and left out: it takes the attention sinks, so that every token of
     the document can be coded."""
+    bos: bool = False
+    """Whether the model's beginning-of-text token stands before the prefix and the question."""
     k: int = Field(ge=1, le=65535)
     """Active latents per token and hookpoint."""
     n_latents: int = Field(ge=1)
@@ -93,8 +95,13 @@ class ProfileCard(_Record):
 
     @model_validator(mode="after")
     def _consistent(self) -> ProfileCard:
-        layers = {(h.layer, g) for h in self.hookpoints for g in h.kv_heads}
+        if self.n_heads % self.n_kv_heads:
+            raise ValueError(f"{self.n_heads} heads cannot share {self.n_kv_heads} key heads")
         group = self.n_heads // self.n_kv_heads
+        named = [(h.layer, g) for h in self.hookpoints for g in h.kv_heads]
+        layers = set(named)
+        if len(layers) < len(named):
+            raise ValueError("a key head is coded twice")
         for layer, kv_head in layers:
             if layer >= self.n_layers or not 0 <= kv_head < self.n_kv_heads:
                 raise ValueError(f"layer {layer}, key head {kv_head} is outside the model")

@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["Answer", "Document", "Metadata", "Span", "TokenScore"]
+import numpy as np
+
+__all__ = [
+    "Answer",
+    "CodedDocument",
+    "Document",
+    "Metadata",
+    "Span",
+    "TokenScore",
+    "Tokens",
+]
 
 Metadata = Mapping[str, Any]
 """JSON-like values (string, number, boolean, None, lists of these) by field name."""
@@ -27,6 +37,34 @@ class Document:
     id: str
     text: str
     metadata: Metadata = field(default_factory=lambda: _EMPTY)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A tokenised text; the three arrays have one entry a token."""
+
+    ids: np.ndarray
+    """int32 vocabulary ids."""
+    starts: np.ndarray
+    """uint32: first character of each token in the text."""
+    ends: np.ndarray
+    """uint32: one past its last character."""
+
+    def __len__(self) -> int:
+        """Number of tokens."""
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class CodedDocument:
+    """A document and the sparse code of each of its tokens."""
+
+    document: Document
+    tokens: Tokens
+    ids: np.ndarray
+    """``(n_tokens, n_hookpoints, k)``, uint16 or uint32, strongest latent first."""
+    activations: np.ndarray
+    """``(n_tokens, n_hookpoints, k)`` uint8; times the hookpoint's ``activation_scale``."""
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,94 @@
-"""The commands, and how an error reaches the user."""
+"""The commands, and how errors reach the user."""
 
 from __future__ import annotations
 
-import typer
+import logging
+import sys
+from typing import Any
 
-from s3_retriever.cli.display import errors
+import typer
+from pydantic import ValidationError
+from rich.text import Text
+from typer.core import TyperGroup
+
+from s3_retriever.cli.ask import ask
+from s3_retriever.cli.bench import bench
+from s3_retriever.cli.demo import demo
+from s3_retriever.cli.display import errors, visible
+from s3_retriever.cli.doctor import doctor
+from s3_retriever.cli.evaluate import evaluate
+from s3_retriever.cli.index import index
+from s3_retriever.cli.info import info
+from s3_retriever.cli.search import search
 from s3_retriever.cli.train import train
 from s3_retriever.errors import EndogenousError
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command()(train)
+
+class _Commands(TyperGroup):
+    """Commands whose expected errors are one line and exit code 2, not a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except EndogenousError as e:
+            _fail(str(e))
+        except ValidationError as e:
+            problems = (f"{_option(p['loc'])}: {p['msg']}" for p in e.errors())
+            _fail("; ".join(problems))
+        except KeyboardInterrupt:
+            errors.print("interrupted")
+            raise typer.Exit(130) from None
+        raise typer.Exit(2)
+
+
+app = typer.Typer(
+    cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+for _command in (demo, index, search, ask, info, doctor, train):
+    app.command()(_command)
+app.add_typer(evaluate, name="evaluate")
+app.add_typer(bench, name="bench")
+app.add_typer(bench, name="bench")
 
 
 @app.callback()
 def _root() -> None:
     """The LLM you already run, as your retriever."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that cannot show a character shows "?"
+            stream.reconfigure(errors="replace")
+    logger = logging.getLogger("s3_retriever")
+    if not any(isinstance(h, _ConsoleHandler) for h in logger.handlers):
+        logger.addHandler(_ConsoleHandler())
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # a broken PDF is one line of ours
 
 
 def main() -> None:
-    """Run the command line; an expected error is one line, not a traceback."""
-    try:
-        app()
-    except EndogenousError as e:
-        errors.print(f"[red]error:[/red] {e}", highlight=False, soft_wrap=True)
-        raise SystemExit(2) from e
+    """Run the command line."""
+    app()
+
+
+class _ConsoleHandler(logging.Handler):
+    """Shows what the library reports, above a bar if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one message."""
+        message = visible(record.getMessage())
+        if record.levelno >= logging.WARNING:
+            errors.print(Text(f"{record.levelname.lower()}: {message}", "yellow"), soft_wrap=True)
+        else:
+            errors.print(Text(message, "dim"), soft_wrap=True)
+
+
+def _fail(message: str) -> None:
+    line = " ".join(visible(message).split())
+    errors.print(Text.assemble(("error:", "red"), " ", line), soft_wrap=True)
+
+
+def _option(location: tuple[int | str, ...]) -> str:
+    return "--" + ".".join(map(str, location)).replace("_", "-")

@@ -1,17 +1,47 @@
-"""What the command line shows: bars, tables, highlighted spans."""
+"""What the command line shows: bars, spans with highlights, answers."""
 
 from __future__ import annotations
 
-from rich.console import Console
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any
+
+import typer
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
-__all__ = ["console", "progress_bar"]
+from s3_retriever.types import Answer, Span
 
-console = Console()
+__all__ = [
+    "answer_sources",
+    "console",
+    "errors",
+    "legend",
+    "print_json",
+    "progress_bar",
+    "span_panels",
+    "stream_answer",
+    "visible",
+    "waiting",
+]
+
+_PLAIN_WIDTH = None if "COLUMNS" in os.environ else 100
+"""Columns where the output is no terminal; rich's own guess is a narrow 80."""
+
+console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
 """Results go to standard output."""
 
-errors = Console(stderr=True)
-"""Bars and errors go to standard error, so that --json stays clean."""
+errors = Console(stderr=True, width=None if sys.stderr.isatty() else _PLAIN_WIDTH)
+"""Bars, warnings and errors go to standard error, so that --json stays clean."""
 
 
 def progress_bar() -> Progress:
@@ -25,3 +55,134 @@ def progress_bar() -> Progress:
         TimeRemainingColumn(),
         console=errors,
     )
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[Callable[[str], None]]:
+    """Say on standard error what is being waited for: a spinner, or lines in a log file.
+
+    Yields a function that changes the words.
+    """
+    if errors.is_terminal:
+        with errors.status(Text(what)) as status:
+            yield lambda words: status.update(Text(words))
+    else:
+        errors.print(Text(what), soft_wrap=True)
+        yield lambda words: errors.print(Text(words), soft_wrap=True)
+
+
+def print_json(record: Mapping[str, Any]) -> None:
+    """One JSON object on standard output, in UTF-8 whatever the terminal's encoding."""
+    typer.echo(json.dumps(record, ensure_ascii=False, indent=1).encode())
+
+
+_CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "\N{REPLACEMENT CHARACTER}")
+_CONTROLS |= {ord("\n"): "\n", ord("\t"): " ", ord("\r"): " "}
+
+
+def visible(text: str) -> str:
+    """``text`` without characters that steer a terminal; every offset stays as it was."""
+    return text.translate(_CONTROLS)
+
+
+def span_panels(spans: Iterable[Span]) -> RenderableType:
+    """Each span in a frame: number, id, scores, and the text with what scored highest marked."""
+    panels = [
+        Panel(
+            _highlighted(span),
+            title=Text(f"{number}  {visible(span.id)}", "bold"),
+            title_align="left",
+            subtitle=Text(_scores(span), "dim"),
+            subtitle_align="right",
+            border_style="dim",
+        )
+        for number, span in enumerate(spans, start=1)
+    ]
+    return Group(*panels) if panels else Text("nothing was found", "dim")
+
+
+def legend() -> Text:
+    """How the marks of :func:`span_panels` are to be read."""
+    if console.is_terminal:
+        return Text.assemble(("words", _MARK), (" scored highest", "dim"))
+    return Text("«words» scored highest")
+
+
+def stream_answer(pieces: Iterable[str]) -> None:
+    """Print an answer while it is being written, wrapped at words."""
+    column, word = 0, ""
+
+    def put(piece: str) -> None:
+        nonlocal column
+        console.out(piece, end="", highlight=False)
+        console.file.flush()
+        column = 0 if piece.endswith("\n") else column + cell_len(piece)
+
+    for part in chain.from_iterable(re.split(r"(\s)", visible(p)) for p in chain(pieces, ["\n"])):
+        if not part.isspace():
+            word += part
+        else:
+            if column + cell_len(word) >= console.width:
+                put("\n")
+            put(word + part)
+            word = ""
+
+
+def answer_sources(answer: Answer) -> RenderableType:
+    """The spans that an answer rests on: number, id and the beginning of the text."""
+    if not answer.citations:
+        return Text("It rests on none of the passages found.", "dim")
+    lines: list[RenderableType] = [Text("Sources:", "dim")]
+    for number, span in enumerate(answer.spans, start=1):
+        if span in answer.citations:
+            excerpt = Text(" ".join(visible(span.text).split()), "dim")
+            excerpt.truncate(2 * (console.width - 4), overflow="ellipsis")
+            lines.append(Text(f"[{number}] {visible(span.id)}"))
+            lines.append(Padding(excerpt, (0, 0, 0, 4)))
+    return Group(*lines)
+
+
+def _scores(span: Span) -> str:
+    legs = (f"{leg} {score:.3g}" for leg, score in span.scores.items())
+    return " · ".join([f"score {span.score:.4f}", *legs])
+
+
+_MARK = "bold yellow"
+
+_MARKED_SHARE = 8
+"""Of the tokens of a span, one in so many is marked."""
+
+
+def _highlighted(span: Span) -> Text:
+    """The span's text with its best words marked: by colour, or by «» where there is none."""
+    text = Text(visible(span.text))
+    ranges = best_words(span)
+    if console.is_terminal:
+        for start, end in ranges:
+            text.stylize(_MARK, start, end)
+        return text
+    plain = text.plain
+    for start, end in reversed(ranges):
+        plain = f"{plain[:start]}«{plain[start:end]}»{plain[end:]}"
+    return Text(plain)
+
+
+def best_words(span: Span) -> list[tuple[int, int]]:
+    """The words around the span's highest scoring tokens, as ranges of its text, in order."""
+    from s3_retriever.text import whole_words
+
+    best = sorted(span.tokens, key=lambda t: -t.score)[: -(-len(span.tokens) // _MARKED_SHARE)]
+    ranges: list[tuple[int, int]] = []
+    for token in sorted(best, key=lambda t: t.start):
+        start, end = max(token.start - span.start, 0), min(token.end, span.end) - span.start
+        piece = span.text[start:end]
+        start += len(piece) - len(piece.lstrip())
+        end -= len(piece) - len(piece.rstrip())
+        if token.score <= 0 or not any(map(str.isalnum, piece)):
+            continue
+        start, end = whole_words(span.text, start, end)
+        if ranges and not span.text[ranges[-1][1] : start].strip():  # side by side: one mark
+            ranges[-1] = (ranges[-1][0], max(end, ranges[-1][1]))
+        else:
+            ranges.append((start, end))
+    return ranges

@@ -51,6 +51,14 @@ def train(
     prefix: Annotated[
         str, typer.Option(help="Read before each chunk and left out; takes the attention sinks.")
     ] = "Document:\n",
+    bos: Annotated[
+        Optional[bool],
+        typer.Option(
+            "--bos/--no-bos",
+            help="Put the beginning-of-text token before prefix and question. "
+            "Default: as the model's tokenizer does.",
+        ),
+    ] = None,
     max_tokens: Annotated[
         Optional[int],
         typer.Option(help="Use about as many tokens, spread over the corpus. Default: all."),
@@ -96,6 +104,7 @@ def train(
             settings=settings,
             scan=ScanSettings(chunk_tokens=chunk_tokens),
             prefix=prefix,
+            bos=generator.adds_bos if bos is None else bos,
             max_tokens=max_tokens,
             out=out,
             command=shlex.join(["s3-retriever", *sys.argv[1:]]),

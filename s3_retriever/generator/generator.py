@@ -8,7 +8,6 @@ import logging
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,9 @@ from s3_retriever.errors import InputError, ModelError
 from s3_retriever.generator.families import AttentionLayout, layout_of
 from s3_retriever.generator.taps import Projections, tap
 from s3_retriever.generator.weights import find_weights, quiet_transformers
+from s3_retriever.types import Tokens
 
-__all__ = ["Generator", "Tokens", "best_device", "best_dtype"]
+__all__ = ["Generator", "best_device", "best_dtype", "check_text"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,22 +32,6 @@ _PLACES = re.compile("\ue000(\\d+)\ue001")
 
 _HALF = "\N{REPLACEMENT CHARACTER}"
 """What the bytes of an unfinished character decode to."""
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """A tokenised text; the three arrays have one entry a token."""
-
-    ids: np.ndarray
-    """int32 vocabulary ids."""
-    starts: np.ndarray
-    """uint32: first character of each token in the text."""
-    ends: np.ndarray
-    """uint32: one past its last character."""
-
-    def __len__(self) -> int:
-        """Number of tokens."""
-        return len(self.ids)
 
 
 class Generator:
@@ -99,12 +83,13 @@ class Generator:
             dtype: by default bfloat16 where the hardware computes with it, else float32.
 
         Raises:
-            ModelError: the weights cannot be found or read, or the family is unknown.
+            ModelError: the weights cannot be found or read, the family is unknown, or the device
+                cannot be used.
         """
         import transformers
 
         folder = find_weights(model, revision=revision)
-        chosen = torch.device(device) if device is not None else best_device()
+        chosen = _usable(device) if device is not None else best_device()
         with quiet_transformers():
             try:
                 config = transformers.AutoConfig.from_pretrained(folder)
@@ -157,6 +142,25 @@ class Generator:
         offsets = np.asarray(encoded.offsets, dtype=np.uint32).reshape(-1, 2)
         ids = np.asarray(encoded.ids, dtype=np.int32)
         return Tokens(ids, offsets[:, 0].copy(), offsets[:, 1].copy())
+
+    def prefix_ids(self, text: str, *, bos: bool) -> np.ndarray:
+        """Token ids of ``text``, behind the model's beginning-of-text token if ``bos``.
+
+        Raises:
+            ModelError: there is no such token.
+        """
+        ids = self.tokenize(text).ids
+        if not bos:
+            return ids
+        if self.tokenizer.bos_token_id is None:
+            raise ModelError(f"{self.name} has no beginning-of-text token; train with --no-bos")
+        return np.append(np.int32(self.tokenizer.bos_token_id), ids)
+
+    @property
+    def adds_bos(self) -> bool:
+        """Whether the tokenizer puts a beginning-of-text token before a text of its own accord."""
+        first: list[int] = self.tokenizer("")["input_ids"][:1]
+        return bool(first) and first[0] == self.tokenizer.bos_token_id
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """The text of token ids without the special ones, every space as it was."""
@@ -308,6 +312,19 @@ def _choose(logits: Tensor, temperature: float) -> int:
     if temperature <= 0:
         return int(logits.argmax())
     return int(torch.multinomial((logits.float() / temperature).softmax(-1), 1))
+
+
+def _usable(device: str | torch.device) -> torch.device:
+    """Make sure that tensors can be put on ``device``, before anything is loaded."""
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError) as e:
+        reason = str(e).splitlines()[0]
+        raise ModelError(
+            f"device {str(device)!r} cannot be used: {reason}; try cpu, or leave it out"
+        ) from e
+    return chosen
 
 
 def best_device() -> torch.device:

@@ -7,7 +7,8 @@ scored exactly afterwards. Words are scored by BM25 (k1 1.2, b 0.75, fixed in Ta
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,8 +128,9 @@ class CandidateIndex:
     def segment_blocks(self, segment: str) -> int:
         """Blocks of one segment in the index."""
         query = tantivy.Query.term_query(self._schema, "segment", segment)
-        found: Any = self._index.searcher().search(query, limit=1, count=True)
-        return int(found.count)
+        with _damage_reported():
+            found: Any = self._index.searcher().search(query, limit=1, count=True)
+            return int(found.count)
 
     def words(self, text: str) -> list[str]:
         """The words of ``text`` as they are indexed: lower-case stems."""
@@ -201,9 +203,10 @@ class CandidateIndex:
             query = tantivy.Query.boolean_query([(must, query), (must, allowed)])
         searcher = self._index.searcher()
         hits = []
-        for score, address in searcher.search(query, limit=k, count=False).hits:
-            segment, _, number = searcher.doc(address)["block"][0].partition("/")
-            hits.append(Hit(Block(segment, int(number)), float(score)))
+        with _damage_reported():
+            for score, address in searcher.search(query, limit=k, count=False).hits:
+                segment, _, number = searcher.doc(address)["block"][0].partition("/")
+                hits.append(Hit(Block(segment, int(number)), float(score)))
         return hits
 
     def _open_writer(self) -> tantivy.IndexWriter:
@@ -219,6 +222,21 @@ class CandidateIndex:
         hookpoints = np.arange(ids.shape[1])[None, :, None]
         terms: bytes = self._terms[hookpoints, ids].tobytes()
         return terms.decode("ascii")
+
+
+@contextmanager
+def _damage_reported() -> Iterator[None]:
+    """Turn what Tantivy raises on damaged files into an error that says what to do."""
+    try:
+        yield
+    except BaseException as e:
+        # a panic in Tantivy is no Exception, and its class cannot be imported
+        if isinstance(e, (ValueError, OSError)) or type(e).__name__ == "PanicException":
+            raise IndexStorageError(
+                f"the search part of the index is damaged ({e}); "
+                "rebuild it with: s3-retriever doctor --repair"
+            ) from e
+        raise
 
 
 def _schema() -> tantivy.Schema:

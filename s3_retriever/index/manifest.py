@@ -74,7 +74,9 @@ class Manifest(_Record):
         try:
             manifest = cls.model_validate_json(content)
         except ValidationError as e:
-            raise IndexStorageError(f"{path} is damaged: {e}") from e
+            first = e.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the whole"
+            raise IndexStorageError(f"{path} is damaged: {where}: {first['msg']}") from e
         if manifest.schema_version != SCHEMA:
             raise IndexMismatchError(
                 f"index {folder} has schema version {manifest.schema_version}, this release "

@@ -21,9 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from s3_retriever.errors import IndexStorageError
-from s3_retriever.generator.generator import Tokens
-from s3_retriever.scan.scanner import CodedDocument
-from s3_retriever.types import Document
+from s3_retriever.types import CodedDocument, Document, Tokens
 
 __all__ = ["BLOCK_TOKENS", "Entry", "Segment", "text_hash"]
 

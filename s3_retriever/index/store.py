@@ -25,8 +25,7 @@ from s3_retriever.index.candidates import CandidateIndex
 from s3_retriever.index.manifest import SCHEMA, Manifest, SegmentRecord
 from s3_retriever.index.segment import Entry, Segment
 from s3_retriever.profile import Profile
-from s3_retriever.scan.scanner import CodedDocument
-from s3_retriever.types import Metadata
+from s3_retriever.types import CodedDocument, Metadata
 
 __all__ = ["Index", "Snapshot"]
 
@@ -39,6 +38,7 @@ class Snapshot:
 
     manifest: Manifest
     segments: Mapping[str, Segment]
+
     @cached_property
     def live(self) -> dict[str, tuple[Segment, Entry]]:
         """Every document by id."""
@@ -67,7 +67,8 @@ class Snapshot:
 
         Only defined where there is a document.
         """
-        total: np.ndarray = np.sum([s.df for s in self.segments.values()], axis=0, dtype=np.int64)
+        total = np.stack([s.df for s in self.segments.values()]).astype(np.int64).sum(axis=0)
+        assert isinstance(total, np.ndarray)
         for record in self.manifest.segments:
             segment = self.segments[record.name]
             for ordinal in record.deleted:
@@ -204,10 +205,10 @@ class Index:
         """What a thorough look finds wrong, one sentence each; nothing if all is well."""
         for record in self._snapshot.manifest.segments:
             segment = self._snapshot.segments[record.name]
-            if self.folder is not None and sha256_of(self._path(record.name)) != record.sha256:
-                ids = ", ".join(e.id for e in segment.entries[:20])
-                yield f"segment {record.name} is damaged; its documents are: {ids}"
             gone = set(record.deleted)
+            if self.folder is not None and sha256_of(self._path(record.name)) != record.sha256:
+                ids = ", ".join(e.id for i, e in enumerate(segment.entries) if i not in gone)
+                yield f"segment {record.name} is damaged; its documents are: {ids}"
             expected = sum(e.n_blocks for i, e in enumerate(segment.entries) if i not in gone)
             found = self.candidates.segment_blocks(record.name)
             if found != expected:
@@ -295,7 +296,8 @@ class Index:
                 f"index {self.folder} was made with profile {manifest.profile!r} "
                 f"({manifest.model}, fingerprint {manifest.fingerprint[:12]}), not with "
                 f"{card.name!r} ({card.model}, {self._profile.fingerprint[:12]}). Open it with "
-                f"that profile, or index the documents again in another folder"
+                "that profile (if the names are the same: the profile has changed since, use the "
+                "release that made the index), or index the documents again in another folder"
             )
 
     def _empty_manifest(self) -> Manifest:

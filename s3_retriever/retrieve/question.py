@@ -36,10 +36,9 @@ def project_question(generator: Generator, profile: Profile, text: str) -> Proje
     if not text.strip():
         raise InputError("the question is empty")
     check_text(text)
-    first, second = (
-        generator.tokenize(part.replace("{question}", text)).ids
-        for part in profile.card.question_prompt
-    )
+    parts = [part.replace("{question}", text) for part in profile.card.question_prompt]
+    first = generator.prefix_ids(parts[0], bos=profile.card.bos)
+    second = generator.tokenize(parts[1]).ids
     length = len(first) + len(second)
     if length > generator.window:
         raise InputError(

@@ -48,6 +48,7 @@ def collect_keys(
     folder: Path,
     *,
     prefix: str,
+    bos: bool,
     scan: ScanSettings,
     max_tokens: int | None,
     on_tokens: Callable[[int, int], None] = lambda done, total: None,
@@ -60,17 +61,24 @@ def collect_keys(
         sites: pairs of a layer and its key heads.
         folder: where the arrays are written (float16, memory-mapped).
         prefix: read before each chunk and left out, as in a scan.
+        bos: whether the beginning-of-text token stands before the prefix.
         scan: sizes of chunks and batches.
         max_tokens: about as many tokens are taken, in chunks spread evenly over the text.
         on_tokens: called with the tokens done and their total.
 
     Returns:
         One memory-mapped ``(n_tokens, d_in)`` float16 array for each of ``sites``.
+
+    Raises:
+        InputError: the prefix leaves no room for text.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tokens = np.concatenate([generator.tokenize(piece).ids for piece in _pieces(text)])
-    before = generator.tokenize(prefix).ids
-    chunks = list(chunks_of(len(tokens), min(scan.chunk_tokens, generator.window - len(before))))
+    before = generator.prefix_ids(prefix, bos=bos)
+    room = generator.window - len(before)
+    if room < 1:
+        raise InputError("the prefix fills the model's whole window")
+    chunks = list(chunks_of(len(tokens), min(scan.chunk_tokens, room)))
     if max_tokens is not None and max_tokens < len(tokens):
         picked = np.linspace(0, len(chunks) - 1, max(1, len(chunks) * max_tokens // len(tokens)))
         chunks = [chunks[int(i)] for i in picked]
@@ -82,7 +90,7 @@ def collect_keys(
     identity = {
         "model": [generator.name, str(generator.model.dtype)],
         "tokens": hashlib.sha256(tokens.tobytes()).hexdigest(),
-        "prefix": prefix,
+        "prefix": before.tolist(),
         "sizes": [scan.chunk_tokens, scan.batch_tokens, total],
         "arrays": names,
     }

@@ -103,6 +103,7 @@ def make_profile(
     settings: SaeSettings,
     scan: ScanSettings,
     prefix: str,
+    bos: bool,
     max_tokens: int | None,
     out: Path,
     command: str,
@@ -123,6 +124,7 @@ def make_profile(
         settings: the autoencoders.
         scan: chunk and batch sizes.
         prefix: read before each chunk and left out; takes the attention sinks.
+        bos: whether the beginning-of-text token stands before prefix and question.
         max_tokens: about as many tokens of the corpus are used; ``None`` uses all.
         out: the folder to write.
         command: recorded in the card.
@@ -132,7 +134,7 @@ def make_profile(
         InputError: too little text, or ``heads`` read keys that no site codes.
     """
     work = out / "work"
-    _refuse_early(generator, name, sites, heads, settings, prefix)
+    _refuse_early(generator, name, sites, heads, settings, prefix, bos)
 
     def keys(files: Sequence[Path], stage: str, limit: int | None) -> list[np.ndarray]:
         return collect_keys(
@@ -141,6 +143,7 @@ def make_profile(
             sites,
             work / stage,
             prefix=prefix,
+            bos=bos,
             scan=scan,
             max_tokens=limit,
             on_tokens=lambda done, total: report(stage, done, total, done),
@@ -181,7 +184,7 @@ def make_profile(
                 sha256=sha256_of(out / folder / "sae.safetensors"),
             )
         )
-    card = _card(generator, name, hookpoints, heads, settings, prefix, command, len(rows[0]))
+    card = _card(generator, name, hookpoints, heads, settings, prefix, bos, command, len(rows[0]))
     (out / "profile.json").write_text(
         json.dumps(card.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8"
     )
@@ -196,6 +199,7 @@ def _refuse_early(
     heads: Sequence[Head],
     settings: SaeSettings,
     prefix: str,
+    bos: bool,
 ) -> None:
     """Raise InputError for what would otherwise fail after hours of work."""
     sizes = {settings.latents_for(len(kv) * generator.layout.head_dim) for _, kv in sites}
@@ -217,7 +221,7 @@ def _refuse_early(
         )
         for layer, kv_heads in sites
     ]
-    _card(generator, name, planned, heads, settings, prefix, command="", n_tokens=0)
+    _card(generator, name, planned, heads, settings, prefix, bos, command="", n_tokens=0)
 
 
 def _card(
@@ -227,6 +231,7 @@ def _card(
     heads: Sequence[Head],
     settings: SaeSettings,
     prefix: str,
+    bos: bool,
     command: str,
     n_tokens: int,
 ) -> ProfileCard:
@@ -242,6 +247,7 @@ def _card(
             head_dim=layout.head_dim,
             tokenizer_sha256=generator.tokenizer_hash(),
             chunk_prefix=prefix,
+            bos=bos,
             k=settings.k,
             n_latents=settings.latents_for(len(hookpoints[0].kv_heads) * layout.head_dim),
             hookpoints=tuple(hookpoints),

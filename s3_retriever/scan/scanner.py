@@ -16,27 +16,16 @@ import torch
 from torch import Tensor
 
 from s3_retriever.config import ScanSettings
-from s3_retriever.generator.generator import Generator, Tokens
+from s3_retriever.errors import ProfileError
+from s3_retriever.generator.generator import Generator
 from s3_retriever.profile import Profile
 from s3_retriever.scan.chunks import batches, chunks_of
-from s3_retriever.types import Document
+from s3_retriever.types import CodedDocument, Document, Tokens
 
-__all__ = ["CodedDocument", "Scanner", "id_dtype"]
+__all__ = ["Scanner", "id_dtype"]
 
 _ROUND = 8
 """Batches that are collected before sorting by length, so that little is padded."""
-
-
-@dataclass(frozen=True)
-class CodedDocument:
-    """A document and the sparse code of each of its tokens."""
-
-    document: Document
-    tokens: Tokens
-    ids: np.ndarray
-    """``(n_tokens, n_hookpoints, k)``, uint16 or uint32, strongest latent first."""
-    activations: np.ndarray
-    """``(n_tokens, n_hookpoints, k)`` uint8; times the hookpoint's ``activation_scale``."""
 
 
 @dataclass
@@ -77,11 +66,18 @@ class Scanner:
     """
 
     def __init__(self, generator: Generator, profile: Profile, settings: ScanSettings) -> None:
-        """Put the autoencoders where the generator is."""
+        """Put the autoencoders where the generator is.
+
+        Raises:
+            ProfileError: the prefix leaves no room for text.
+        """
         self._generator = generator
         self._profile = profile
         self._settings = settings
-        self._prefix = generator.tokenize(profile.card.chunk_prefix).ids
+        self._prefix = generator.prefix_ids(profile.card.chunk_prefix, bos=profile.card.bos)
+        self._chunk_tokens = min(settings.chunk_tokens, generator.window - len(self._prefix))
+        if self._chunk_tokens < 1:
+            raise ProfileError("the profile's chunk_prefix fills the model's whole window")
         self._saes = [sae.to(generator.device) for sae in profile.saes]
 
     def scan(
@@ -112,10 +108,6 @@ class Scanner:
             yield from self._finished(queue)
         self._read(work, on_progress)
         yield from self._finished(queue)
-
-    @property
-    def _chunk_tokens(self) -> int:
-        return min(self._settings.chunk_tokens, self._generator.window - len(self._prefix))
 
     def _prepare(self, document: Document) -> _Pending:
         tokens = self._generator.tokenize(document.text)

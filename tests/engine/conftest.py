@@ -50,12 +50,6 @@ HARD_TEXTS = {
 
 
 @pytest.fixture(scope="session")
-def generator() -> Generator:
-    """The real SmolLM2, once."""
-    return Generator.load("HuggingFaceTB/SmolLM2-135M-Instruct")
-
-
-@pytest.fixture(scope="session")
 def profile() -> Profile:
     """The shipped one."""
     return Profile.load("smollm2-135m-instruct")

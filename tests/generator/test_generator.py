@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -243,3 +244,20 @@ def test_device_and_dtype_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         assert best_dtype(torch.device("cuda")) == expected
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert best_device() == torch.device("cpu")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta:x"])
+def test_a_device_that_is_not_there(device: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=device):
+        Generator.load(str(tmp_path), device=device)
+
+
+def test_the_beginning_of_text_token_stands_first_where_it_is_wanted(generator: Generator) -> None:
+    plain = generator.tokenize("Document:\n").ids.tolist()
+    assert generator.prefix_ids("Document:\n", bos=False).tolist() == plain
+    bos = generator.tokenizer.bos_token_id
+    assert generator.prefix_ids("Document:\n", bos=True).tolist() == [bos, *plain]
+    without = tiny_generator()
+    assert not without.adds_bos
+    with pytest.raises(ModelError, match="no-bos"):
+        without.prefix_ids("Document:\n", bos=True)

@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from s3_retriever.generator.generator import Tokens
 from s3_retriever.profile import Hookpoint, Profile, ProfileCard
 from s3_retriever.sae.topk import TopKSae
-from s3_retriever.scan.scanner import CodedDocument
-from s3_retriever.types import Document
+from s3_retriever.types import CodedDocument, Document, Tokens
 
 N_LATENTS = 64
 K = 4
@@ -25,9 +23,7 @@ def code(doc_id: str, text: str, seed: int = 0, **metadata: Any) -> CodedDocumen
     ends = [*ends, len(text)] if not ends or ends[-1] != len(text) else ends
     starts = [0, *ends[:-1]]
     n = len(starts)
-    tokens = Tokens(
-        np.zeros(n, np.int32), np.array(starts, np.uint32), np.array(ends, np.uint32)
-    )
+    tokens = Tokens(np.zeros(n, np.int32), np.array(starts, np.uint32), np.array(ends, np.uint32))
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, N_LATENTS, (n, HOOKPOINTS, K), dtype=np.uint16)
     activations = rng.integers(1, 255, (n, HOOKPOINTS, K), dtype=np.uint8)

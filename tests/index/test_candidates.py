@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from s3_retriever.errors import IndexStorageError
 from s3_retriever.index.candidates import Block, CandidateIndex
 from s3_retriever.index.segment import Segment
 
@@ -52,9 +53,7 @@ def ids(segment: Segment, hits: list) -> list[str]:
         ("?!", []),
     ],
 )
-def test_words(
-    index: CandidateIndex, segment: Segment, question: str, expected: list[str]
-) -> None:
+def test_words(index: CandidateIndex, segment: Segment, question: str, expected: list[str]) -> None:
     assert ids(segment, index.search_words(question, 3)) == expected
 
 
@@ -131,3 +130,16 @@ def test_any_question_is_harmless(question: str) -> None:
     index.add(Segment.build("s", [code("a", "red roses")], N_LATENTS))
     index.commit()
     assert len(index.search_words(question.encode("utf-8", "replace").decode(), 5)) <= 1
+
+
+def test_damaged_files_are_reported_not_raised_raw(tmp_path: Path, segment: Segment) -> None:
+    index = CandidateIndex(tmp_path, HOOKPOINTS, N_LATENTS)
+    index.add(segment)
+    index.commit()
+    for path in tmp_path.glob("*.store"):
+        content = bytearray(path.read_bytes())
+        content[: len(content) // 2] = bytes(len(content) // 2)
+        path.write_bytes(content)
+    with pytest.raises(IndexStorageError, match="doctor --repair"):
+        again = CandidateIndex(tmp_path, HOOKPOINTS, N_LATENTS)
+        again.search_words("roses", 3)

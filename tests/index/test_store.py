@@ -16,7 +16,7 @@ from s3_retriever.errors import IndexLockedError, IndexMismatchError, IndexStora
 from s3_retriever.index.manifest import Manifest
 from s3_retriever.index.store import Index
 from s3_retriever.profile import Profile
-from s3_retriever.scan.scanner import CodedDocument
+from s3_retriever.types import CodedDocument
 
 from .conftest import code
 

@@ -35,7 +35,7 @@ def tiny() -> Generator:
 def collect(
     generator: Generator, folder: Path, text: str = TEXT, **changes: Any
 ) -> list[np.ndarray]:
-    arguments = {"prefix": PREFIX, "scan": SCAN, "max_tokens": None, **changes}
+    arguments = {"prefix": PREFIX, "bos": False, "scan": SCAN, "max_tokens": None, **changes}
     return collect_keys(generator, text, SITES, folder, **arguments)
 
 
@@ -189,4 +189,5 @@ def test_the_marker_is_written_last(tiny: Generator, tmp_path: Path) -> None:
         assert not (tmp_path / "keys.json").exists()
 
     collect(tiny, tmp_path, on_tokens=look)
-    assert json.loads((tmp_path / "keys.json").read_text())["prefix"] == PREFIX
+    marker = json.loads((tmp_path / "keys.json").read_text())
+    assert marker["prefix"] == tiny.tokenize(PREFIX).ids.tolist()

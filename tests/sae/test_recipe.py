@@ -43,6 +43,7 @@ def make(generator: Generator, corpus: Path, out: Path, **changes: Any) -> Profi
         "settings": SaeSettings(latents=40, k=3, steps=12, batch_tokens=64, checkpoint_steps=5),
         "scan": ScanSettings(chunk_tokens=64, batch_tokens=256),
         "prefix": "Document:\n",
+        "bos": False,
         "max_tokens": 600,
         "out": out,
         "command": "s3-retriever train --model tiny",

@@ -15,10 +15,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from s3_retriever.config import ScanSettings
+from s3_retriever.errors import ProfileError
 from s3_retriever.generator.generator import Generator
 from s3_retriever.profile import Profile
-from s3_retriever.scan.scanner import CodedDocument, Scanner, id_dtype
-from s3_retriever.types import Document
+from s3_retriever.scan.scanner import Scanner, id_dtype
+from s3_retriever.types import CodedDocument, Document
 
 from ..tiny import TEXT, tiny_generator, write_profile
 
@@ -265,3 +266,9 @@ def test_gpu_memory_does_not_grow_with_the_document(
     finally:
         generator.model.to("cpu")
     assert peaks[2] <= 1.01 * peaks[1]
+
+
+def test_a_prefix_as_long_as_the_window_is_refused(tiny: Generator, profile: Profile) -> None:
+    card = profile.card.model_copy(update={"chunk_prefix": "word " * tiny.window})
+    with pytest.raises(ProfileError, match="chunk_prefix"):
+        Scanner(tiny, Profile(card, profile.saes), SETTINGS)

@@ -1,0 +1,78 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from s3_retriever.config import Mode, Scoring
+from s3_retriever.errors import InputError
+from s3_retriever.index.filters import compile_filter
+
+__all__ = [
+    "BudgetOption",
+    "DeviceOption",
+    "FilterOption",
+    "IndexOption",
+    "JsonOption",
+    "ModeOption",
+    "ModelOption",
+    "MostSpansOption",
+    "ProfileOption",
+    "QuestionArgument",
+    "ScoringOption",
+    "parse_filter",
+]
+
+IndexOption = Annotated[Path, typer.Option("--index", help="Folder of the index.")]
+QuestionArgument = Annotated[str, typer.Argument(help="The question, in quotes.")]
+ProfileOption = Annotated[
+    Optional[str],
+    typer.Option(help="Name of a shipped profile, or a profile's folder. Default: the index's."),
+]
+ModelOption = Annotated[
+    Optional[str],
+    typer.Option(help="Other weights of the profile's model: hub id, folder or .gguf file."),
+]
+DeviceOption = Annotated[
+    Optional[str], typer.Option(help="cpu, cuda, cuda:1. Default: the best there is.")
+]
+BudgetOption = Annotated[
+    int, typer.Option("--max-tokens", min=1, help="Budget of the spans, in the model's tokens.")
+]
+MostSpansOption = Annotated[Optional[int], typer.Option("-k", min=1, help="At most K spans.")]
+ModeOption = Annotated[
+    Mode,
+    typer.Option(help="The model's features and words, the features alone, or words alone."),
+]
+ScoringOption = Annotated[
+    Optional[Scoring],
+    typer.Option(help="How features score a token. Default: the profile's better way."),
+]
+FilterOption = Annotated[
+    Optional[str],
+    typer.Option(
+        "--filter", help="""Condition on metadata, as JSON, e.g. '{"title": "Black Death"}'."""
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def parse_filter(text: str | None) -> dict[str, Any] | None:
+    """The filter that ``--filter`` gives, checked before a model is loaded for it.
+
+    Raises:
+        InputError: no JSON, or no filter.
+    """
+    if text is None:
+        return None
+    try:
+        condition = json.loads(text)
+    except ValueError as e:
+        raise InputError(f"--filter {text!r} is not JSON: {e}") from e
+    compile_filter(condition)
+    found: dict[str, Any] = condition
+    return found

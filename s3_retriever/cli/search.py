@@ -1,0 +1,72 @@
+"""``s3-retriever search``: a question, and the spans that hold its evidence."""
+
+from __future__ import annotations
+
+import time
+
+from rich.text import Text
+
+from s3_retriever.cli.display import console, print_json, span_panels, visible
+from s3_retriever.cli.opening import open_engine
+from s3_retriever.cli.options import (
+    BudgetOption,
+    DeviceOption,
+    FilterOption,
+    IndexOption,
+    JsonOption,
+    ModelOption,
+    ModeOption,
+    MostSpansOption,
+    ProfileOption,
+    QuestionArgument,
+    ScoringOption,
+    parse_filter,
+)
+
+__all__ = ["search"]
+
+
+def search(
+    question: QuestionArgument,
+    folder: IndexOption,
+    max_tokens: BudgetOption = 256,
+    k: MostSpansOption = None,
+    mode: ModeOption = "hybrid",
+    scoring: ScoringOption = None,
+    condition: FilterOption = None,
+    as_json: JsonOption = False,
+    profile: ProfileOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Find the spans of text that hold the evidence for a question."""
+    metadata = parse_filter(condition)
+    engine = open_engine(folder, profile, model, device)
+    started = time.perf_counter()
+    spans = engine.retrieve(
+        question,
+        max_tokens=max_tokens,
+        k=k,
+        filter=metadata,
+        mode=mode,
+        scoring=scoring,
+        token_scores=not as_json,
+    )
+    ms = 1000 * (time.perf_counter() - started)
+    if as_json:
+        print_json(
+            {
+                "question": question,
+                "index": str(folder),
+                "profile": engine.profile.card.name,
+                "spans": [span.to_dict() for span in spans],
+                "ms": round(ms, 1),
+            }
+        )
+        return
+    console.print(span_panels(spans))
+    tokens = sum(engine.generator.count_tokens(span.text) for span in spans)
+    console.print(
+        Text(f"{len(spans)} spans, {tokens} tokens, {ms:.0f} ms, {visible(str(folder))}", "dim"),
+        soft_wrap=True,
+    )

@@ -1,0 +1,168 @@
+"""``info`` and ``doctor``: an index is described and mended without its model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from s3_retriever.engine import Engine
+from s3_retriever.generator.generator import Generator
+from s3_retriever.profile import Profile
+from tests.cli.conftest import FILES, Run, Setup
+
+
+@pytest.fixture(autouse=True)
+def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither command may load a model."""
+
+    def load(*_: object, **__: object) -> None:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr(Generator, "load", load)
+
+
+def segment(index: Path) -> Path:
+    (path,) = (index / "segments").glob("*.safetensors")
+    return path
+
+
+def flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-50])
+
+
+class TestInfo:
+    def test_json_agrees_with_the_engine(
+        self, run: Run, setup: Setup, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        record = json.loads(run("info", "--index", setup.index, "--json").stdout)
+        monkeypatch.undo()
+        generator = Generator.load(str(setup.model), device="cpu")
+        engine = Engine(generator, Profile.load(setup.profile), setup.index)
+        expected = engine.info()
+        for of_the_model in ("model", "device", "dtype", "weight_bytes"):
+            expected.pop(of_the_model)
+        assert record.pop("model") == "tiny-llama"
+        assert record == expected
+
+    def test_for_people(self, run: Run, setup: Setup) -> None:
+        result = run("info", "--index", setup.index)
+        assert result.exit_code == 0
+        fields = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+        assert fields["documents"].strip() == str(len(FILES))
+        assert fields["profile"].strip() == "tiny"
+
+    def test_a_damaged_segment(self, run: Run, own_index: Path) -> None:
+        cut(segment(own_index))
+        result = run("info", "--index", own_index)
+        assert result.exit_code == 2
+        assert "doctor" in result.stderr
+
+
+class TestDoctor:
+    def test_a_whole_index(self, run: Run, setup: Setup) -> None:
+        result = run("doctor", "--index", setup.index, "--profile", setup.profile)
+        assert result.exit_code == 0
+        assert result.stdout == f"{setup.index} is whole\n"
+
+    @pytest.mark.parametrize("what", ["gone", "meta.json", "*.pos", "*.term"])
+    def test_a_damaged_search_part_is_built_anew(
+        self, run: Run, setup: Setup, own_index: Path, what: str
+    ) -> None:
+        if what == "gone":
+            shutil.rmtree(own_index / "tantivy")
+        elif what == "meta.json":
+            (own_index / "tantivy" / what).write_text("{")
+        else:
+            for path in (own_index / "tantivy").glob(what):
+                path.unlink()
+        doctor = ["doctor", "--index", own_index, "--profile", setup.profile]
+        sick = run(*doctor)
+        assert sick.exit_code == 1
+        assert "--repair" in sick.stdout
+        mended = run(*doctor, "--repair")
+        assert mended.exit_code == 0
+        assert mended.stdout.endswith(f"{own_index} is whole\n")
+        assert run(*doctor).exit_code == 0
+
+    def test_damage_that_tantivy_does_not_notice_is_repaired_too(
+        self, run: Run, setup: Setup, own_index: Path
+    ) -> None:
+        (words,) = (own_index / "tantivy").glob("*.idx")
+        content = bytearray(words.read_bytes())
+        content[100:140] = bytes(40)
+        words.write_bytes(content)
+        doctor = ["doctor", "--index", own_index, "--profile", setup.profile, "--repair"]
+        assert run(*doctor).exit_code == 0
+        assert all(p.read_bytes() != content for p in (own_index / "tantivy").glob("*.idx"))
+
+    @pytest.mark.parametrize("damage", [flip_a_byte, cut, Path.unlink])
+    def test_a_damaged_segment_is_put_aside_and_can_be_indexed_again(
+        self,
+        run: Run,
+        setup: Setup,
+        own_index: Path,
+        damage: object,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        assert callable(damage)
+        path = segment(own_index)
+        damage(path)
+        there = path.exists()
+        doctor = ["doctor", "--index", own_index, "--profile", setup.profile]
+        sick = run(*doctor)
+        assert sick.exit_code == 1
+        assert path.stem in sick.stdout
+        if damage is flip_a_byte:
+            assert all(name in sick.stdout for name in FILES)
+
+        mended = run(*doctor, "--repair")
+        assert mended.exit_code == 0
+        assert "index these documents again" in mended.stdout
+        assert (own_index / "damaged" / path.name).exists() == there
+
+        monkeypatch.undo()
+        again = run("index", setup.files, "--index", own_index, *setup.resident)
+        assert f"{len(FILES)} added" in again.stdout
+        assert run(*doctor).exit_code == 0
+
+    def test_only_what_is_hurt_is_left_out(
+        self,
+        run: Run,
+        setup: Setup,
+        own_index: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        first = segment(own_index)
+        monkeypatch.undo()
+        (tmp_path / "new.txt").write_text("Something new.")
+        run("index", tmp_path / "new.txt", "--index", own_index, *setup.resident)
+        flip_a_byte(first)
+        doctor = ["doctor", "--index", own_index, "--profile", setup.profile]
+        assert run(*doctor, "--repair").exit_code == 0
+        assert json.loads(run("info", "--index", own_index, "--json").stdout)["documents"] == 1
+
+    def test_another_profile(self, run: Run, setup: Setup, tmp_path: Path) -> None:
+        other = tmp_path / "other"
+        shutil.copytree(setup.profile, other)
+        card = json.loads((other / "profile.json").read_text())
+        card["chunk_prefix"] = "Other:\n"
+        (other / "profile.json").write_text(json.dumps(card))
+        result = run("doctor", "--index", setup.index, "--profile", other)
+        assert result.exit_code == 2
+        assert "was made with profile" in result.stderr
+
+    def test_a_damaged_manifest(self, run: Run, own_index: Path) -> None:
+        (own_index / "manifest.json").write_text("{")
+        result = run("doctor", "--index", own_index)
+        assert result.exit_code == 2
+        assert "manifest.json is damaged" in result.stderr
