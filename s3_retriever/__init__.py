@@ -2,10 +2,14 @@
 
 Example:
     >>> from s3_retriever import Document, Engine
-    >>> engine = Engine.from_profile("smollm2-135m-instruct", path="my-index")
-    >>> engine.add([Document("readme", open("README.md").read())])
-    >>> for span in engine.retrieve("How is it installed?", max_tokens=256):
-    ...     print(span.id, span.text)
+    >>> engine = Engine.from_profile("smollm2-135m-instruct")
+    >>> text = "Flour is milled from wheat. The mill was built beside the river in 1780."
+    >>> report = engine.add([Document("mill", text)])
+    >>> span = engine.retrieve("When was the mill built?", max_tokens=24)[0]
+    >>> span.text
+    'The mill was built beside the river in 1780.'
+    >>> text[span.start : span.end] == span.text
+    True
 """
 
 from __future__ import annotations
