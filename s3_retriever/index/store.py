@@ -109,7 +109,7 @@ class Index:
             len(card.hookpoints),
             card.n_latents,
         )
-        self._snapshot = self._load(manifest or self._empty_manifest(), {})
+        self._snapshot = self._load({})
 
     @property
     def snapshot(self) -> Snapshot:
@@ -123,7 +123,7 @@ class Index:
         manifest = Manifest.read(self.folder)
         if manifest and manifest.generation != self._snapshot.manifest.generation:
             self._check_profile(manifest)
-            snapshot = self._load(manifest, self._snapshot.segments)
+            snapshot = self._load(self._snapshot.segments)
             self.candidates.refresh()
             self._snapshot = snapshot
 
@@ -247,30 +247,41 @@ class Index:
         record = SegmentRecord(name=name, sha256=digest, n_bytes=n_bytes, n_tokens=segment.n_tokens)
         return segment, record
 
-    def _load(self, manifest: Manifest, opened: Mapping[str, Segment]) -> Snapshot:
-        segments = {}
-        for record in manifest.segments:
-            segment = opened.get(record.name)
-            if segment is None:
-                path = self._path(record.name)
-                if path.exists() and path.stat().st_size != record.n_bytes:
-                    raise IndexStorageError(
-                        f"segment {path} has {path.stat().st_size} bytes instead of "
-                        f"{record.n_bytes}; run: s3-retriever doctor"
-                    )
-                segment = Segment.open(path)
-            segments[record.name] = segment
-        return Snapshot(manifest, segments)
+    def _load(self, opened: Mapping[str, Segment]) -> Snapshot:
+        """The state on disk; ``opened`` segments are used again."""
+        while True:
+            manifest = Manifest.read(self.folder) if self.folder is not None else None
+            if manifest is None:
+                return Snapshot(self._empty_manifest(), {})
+            try:
+                segments = {r.name: opened.get(r.name) or self._open(r) for r in manifest.segments}
+                return Snapshot(manifest, segments)
+            except IndexStorageError:
+                # a writer may have replaced segments since the manifest was read: look again
+                if Manifest.read(self._folder()) == manifest:
+                    raise
+
+    def _open(self, record: SegmentRecord) -> Segment:
+        path = self._path(record.name)
+        if path.exists() and path.stat().st_size != record.n_bytes:
+            raise IndexStorageError(
+                f"segment {path} has {path.stat().st_size} bytes instead of "
+                f"{record.n_bytes}; run: s3-retriever doctor"
+            )
+        return Segment.open(path)
+
+    def _folder(self) -> Path:
+        assert self.folder is not None
+        return self.folder
 
     def _path(self, name: str) -> Path:
-        assert self.folder is not None
-        return self.folder / "segments" / f"{name}.safetensors"
+        return self._folder() / "segments" / f"{name}.safetensors"
 
     def _clear_leftovers(self) -> None:
         """Remove what a crashed writer left behind."""
-        assert self.folder is not None
+        segments = self._folder() / "segments"
         known = {record.name for record in self._snapshot.manifest.segments}
-        found = {p.name.split(".")[0] for p in (self.folder / "segments").glob("*.safetensors*")}
+        found = {p.name.split(".")[0] for p in segments.glob("*.safetensors*")}
         leftovers = found - known
         for name in leftovers:
             logger.warning("removing segment %s, which was never committed", name)

@@ -94,6 +94,29 @@ def test_a_reader_sees_commits_on_refresh(tmp_path: Path, profile: Profile) -> N
     assert segment.text(entry) == "red roses"
 
 
+def test_a_reader_overtaken_by_a_writer_looks_again(
+    tmp_path: Path, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The manifest is read, then a writer replaces the segment it names."""
+    writer = Index(tmp_path / "index", profile)
+    put(writer, code("a", "red roses"))
+    read = Manifest.read
+    reads = []
+
+    def slowly(folder: Path) -> Manifest | None:
+        manifest = read(folder)
+        reads.append(manifest)
+        if len(reads) == 2:  # the first is for the profile, the second for the segments
+            monkeypatch.setattr(Manifest, "read", read)
+            put(writer, code("a", "blue sky"))
+            monkeypatch.setattr(Manifest, "read", slowly)
+        return manifest
+
+    monkeypatch.setattr(Manifest, "read", slowly)
+    assert texts(Index(tmp_path / "index", profile)) == {"a": "blue sky"}
+    assert len(reads) == 4
+
+
 def test_files_of_emptied_segments_go(tmp_path: Path, profile: Profile) -> None:
     index = Index(tmp_path / "index", profile)
     put(index, code("a", "red roses"))
