@@ -72,7 +72,10 @@ def pieces_from_scores(
         start = int(run.segment.starts[run.rows[0] + first])
         end = int(run.segment.ends[run.rows[0] + last])
         score = float(smoothed[peak])
-        pieces.append(_piece(run.segment, run.entry, start, end, score, spans))
+        text = run.segment.text(run.entry)
+        start, end = (sentence_bounds if spans.sentences else whole_words)(text, start, end)
+        if not text[start:end].isspace():  # heads like to look at line ends
+            pieces.append(Piece(run.segment, run.entry, start, end, score))
     return _without_overlap(pieces)
 
 
@@ -90,15 +93,6 @@ def _grow(density: np.ndarray, peak: int, settings: SpanSettings) -> tuple[int, 
         else:
             last += 1
     return first, last
-
-
-def _piece(
-    segment: Segment, entry: Entry, start: int, end: int, score: float, settings: SpanSettings
-) -> Piece:
-    text = segment.text(entry)
-    widen = sentence_bounds if settings.sentences else whole_words
-    start, end = widen(text, start, end)
-    return Piece(segment, entry, start, end, score)
 
 
 def _without_overlap(pieces: Sequence[Piece]) -> list[Piece]:

@@ -45,6 +45,7 @@ HARD_TEXTS = {
     "rtl": "مرحبا بالعالم. هذا نص قصير. שלום עולם.",
     "marks": "Cafe\u0301 au lait. Zalgo t\u0335\u0321e\u0336\u0322x\u0337t here.",
     "tiny": "a",
+    "line ends": "One.\n\n\n\n\nTwo.\n\n\n \n\nThree.\n\n\n\n\n\n\n\n" * 5,
     "spaces": "   \n\t  leading and trailing   \n\n",
 }
 

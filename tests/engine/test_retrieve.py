@@ -136,6 +136,7 @@ def test_offsets_on_hard_texts(generator: Generator, profile: Profile, name: str
         for question in ("What is here?", "cat 東京 😀 line"):
             spans = engine.retrieve(question, max_tokens=40, mode=mode, token_scores=True)
             assert all(exact(s, {"hard": HARD_TEXTS[name]}) for s in spans)
+            assert all(s.text.strip() for s in spans)
             assert sum(generator.count_tokens(s.text) for s in spans) <= 40
     assert engine.get("hard") == Document("hard", HARD_TEXTS[name])
 

@@ -65,7 +65,7 @@ def test_documents_are_slices_of_the_added_texts(retriever, engine, question, mo
         assert_exact(span, m["doc_id"], m["start_index"], m["end_index"], document.page_content)
         assert document.id == m["span_id"] == f"{m['doc_id']}:{m['start_index']}-{m['end_index']}"
         assert (m["rank"], m["score"], m["scores"]) == (rank, span.score, dict(span.scores))
-        assert m["score_kind"] == "reciprocal rank fusion"
+        assert m["score_kind"] == "sum of relative scores"
         assert m["topic"] == METADATA[m["doc_id"]]["topic"]
 
 

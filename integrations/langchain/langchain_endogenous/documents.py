@@ -12,7 +12,7 @@ from s3_retriever.types import Document, Span
 
 __all__ = ["SCORE_KIND", "document_id", "from_span", "to_document"]
 
-SCORE_KIND = "reciprocal rank fusion"
+SCORE_KIND = "sum of relative scores"
 """What ``metadata["score"]`` is: it orders the documents of one result, and says no more."""
 
 _DISPLACED = "document_metadata"

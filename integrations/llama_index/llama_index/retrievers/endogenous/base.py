@@ -29,7 +29,7 @@ from s3_retriever.types import Document, Span
 
 __all__ = ["EndogenousRetriever"]
 
-SCORE_KIND = "reciprocal rank fusion"
+SCORE_KIND = "sum of relative scores"
 """What a node's score is: it orders the nodes of one result, and says no more."""
 
 
