@@ -73,11 +73,14 @@ class ScanSettings(_Settings):
 class CandidateSettings(_Settings):
     """Which 64-token blocks are scored exactly."""
 
-    features: int = Field(default=256, ge=0)
-    """Blocks proposed by features."""
-    words: int = Field(default=256, ge=0)
-    """Blocks proposed by words (BM25)."""
-    cover: int = Field(default=1024, ge=0)
+    words: int = Field(default=32, ge=0)
+    """Blocks proposed by words (BM25). Few are better: the softmax of attention scoring is shared
+    by all candidates, and many unlikely ones drown the likely (docs/quality.md)."""
+    features: int = Field(default=16, ge=0)
+    """Blocks proposed by features beside those of the words."""
+    features_alone: int = Field(default=1024, ge=0)
+    """Blocks proposed by features in mode ``features``, which uses no words."""
+    cover: int = Field(default=64, ge=0)
     """An index (or what a filter leaves of it) of at most this many blocks is scored whole."""
     query_features: int = Field(default=128, ge=1)
     """Features of the question that are looked up, strongest first."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from s3_retriever.config import CandidateSettings
+from s3_retriever.config import CandidateSettings, Mode
 from s3_retriever.index.candidates import Block, CandidateIndex, block_range
 from s3_retriever.index.segment import Entry, Segment
 from s3_retriever.index.store import Snapshot
 from s3_retriever.retrieve.scoring import FeatureWeights
 
-__all__ = ["Candidates", "Run", "find_candidates", "owner_of"]
+__all__ = ["Run", "codes_of", "find_candidates", "owner_of"]
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,12 @@ class Run:
         return self.rows[1] - self.rows[0]
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """What is scored exactly."""
-
-    runs: Sequence[Run]
-    """Every candidate."""
-    word_runs: Sequence[Run]
-    """Those that words proposed."""
-
-    def codes(self) -> tuple[np.ndarray, np.ndarray]:
-        """``ids`` and ``activations`` of all runs, ``(n_tokens, n_hookpoints, k)`` each."""
-        return (
-            np.concatenate([r.segment.ids[slice(*r.rows)] for r in self.runs]),
-            np.concatenate([r.segment.activations[slice(*r.rows)] for r in self.runs]),
-        )
+def codes_of(runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray]:
+    """``ids`` and ``activations`` of all runs, ``(n_tokens, n_hookpoints, k)`` each."""
+    return (
+        np.concatenate([r.segment.ids[slice(*r.rows)] for r in runs]),
+        np.concatenate([r.segment.activations[slice(*r.rows)] for r in runs]),
+    )
 
 
 def find_candidates(
@@ -60,7 +51,8 @@ def find_candidates(
     features: FeatureWeights,
     settings: CandidateSettings,
     documents: Mapping[str, Sequence[int]] | None,
-) -> Candidates:
+    mode: Mode,
+) -> list[Run]:
     """Propose what to score.
 
     Args:
@@ -70,13 +62,22 @@ def find_candidates(
         features: for the features leg.
         settings: how many blocks.
         documents: only these (numbers by segment name); ``None`` allows all.
+        mode: which legs propose.
     """
-    words = [hit.block for hit in index.search_words(question, settings.words, documents)]
-    runs = _whole(snapshot, documents, settings.cover)
-    if runs is None:
-        hits = index.search_features(features, settings.features, documents)
-        runs = _merge(snapshot, [*words, *(hit.block for hit in hits)])
-    return Candidates(runs, _merge(snapshot, words))
+    whole = _whole(snapshot, documents, settings.cover)
+    if whole is not None:
+        return whole
+    n_words = 0 if mode == "features" else settings.words
+    n_features = {
+        "hybrid": settings.features,
+        "features": settings.features_alone,
+        "bm25": 0,
+    }[mode]
+    hits = [
+        *index.search_words(question, n_words, documents),
+        *index.search_features(features, n_features, documents),
+    ]
+    return _merge(snapshot, (hit.block for hit in hits))
 
 
 def owner_of(snapshot: Snapshot, block: Block) -> tuple[Segment, Entry] | None:

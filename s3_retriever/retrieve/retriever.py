@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import get_args
 
@@ -14,7 +14,7 @@ from s3_retriever.generator.generator import Generator
 from s3_retriever.index.filters import Filter, compile_filter
 from s3_retriever.index.store import Index, Snapshot
 from s3_retriever.profile import Profile
-from s3_retriever.retrieve.candidates import Candidates, find_candidates
+from s3_retriever.retrieve.candidates import Run, codes_of, find_candidates
 from s3_retriever.retrieve.fusion import FusedPiece, fill_budget, fuse, lead_and_tail
 from s3_retriever.retrieve.question import ProjectedQuestion, project_question
 from s3_retriever.retrieve.scoring import AttentionScorer, CoactivationScorer
@@ -63,23 +63,22 @@ class Retriever:
         if not snapshot.live:
             return []
         scorer = self._scorer(projected, scoring, settings, snapshot) if mode != "bm25" else None
-        candidates = find_candidates(
+        runs = find_candidates(
             snapshot,
             index.candidates,
             question,
             scorer.features(settings.candidates.query_features) if scorer else (),
             settings.candidates,
             documents,
+            mode,
         )
-        scores = _score(scorer, candidates)
+        scores = _score(scorer, runs)
         legs: dict[str, list[Piece]] = {}
         if scorer:
-            legs["features"] = pieces_from_scores(
-                candidates.runs, scores, settings.density, settings.spans
-            )
+            legs["features"] = pieces_from_scores(runs, scores, settings.density, settings.spans)
         if mode == "bm25" or (mode == "hybrid" and settings.fusion.bm25):
             legs["bm25"] = pieces_from_words(
-                index.candidates, question, candidates.word_runs, settings.fusion.bm25_spans
+                index.candidates, question, runs, settings.fusion.bm25_spans
             )
         if mode == "hybrid":
             best = next((pieces for pieces in legs.values() if pieces), [])
@@ -87,7 +86,7 @@ class Retriever:
         chosen = fill_budget(
             fuse(legs, settings.fusion), max_tokens, k, self._generator.count_tokens
         )
-        tokens = _token_scores(candidates, scores) if token_scores else _no_tokens
+        tokens = _token_scores(runs, scores) if token_scores else _no_tokens
         return [_span(item, rank, tokens) for rank, item in enumerate(chosen)]
 
     def _scorer(
@@ -122,19 +121,19 @@ class Retriever:
 TokenLookup = Callable[[Piece], tuple[TokenScore, ...]]
 
 
-def _score(scorer: Scorer | None, candidates: Candidates) -> np.ndarray:
-    if scorer is None or not candidates.runs:
-        return np.zeros(sum(len(run) for run in candidates.runs), dtype=np.float32)
-    return scorer.score(*candidates.codes())
+def _score(scorer: Scorer | None, runs: Sequence[Run]) -> np.ndarray:
+    if scorer is None or not runs:
+        return np.zeros(sum(len(run) for run in runs), dtype=np.float32)
+    return scorer.score(*codes_of(runs))
 
 
-def _token_scores(candidates: Candidates, scores: np.ndarray) -> TokenLookup:
+def _token_scores(runs: Sequence[Run], scores: np.ndarray) -> TokenLookup:
     """Look up the scores of a piece's tokens; tokens that were no candidates have none."""
-    ends = np.cumsum([len(run) for run in candidates.runs])
+    ends = np.cumsum([len(run) for run in runs])
 
     def tokens(piece: Piece) -> tuple[TokenScore, ...]:
         found = []
-        for run, end in zip(candidates.runs, ends, strict=True):
+        for run, end in zip(runs, ends, strict=True):
             if run.entry is not piece.entry:
                 continue
             values = scores[end - len(run) : end]
