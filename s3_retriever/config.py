@@ -8,9 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "CandidateSettings",
+    "ChainSettings",
     "DensitySettings",
     "FusionSettings",
     "Mode",
+    "RerankSettings",
     "RetrieveSettings",
     "SaeSettings",
     "ScanSettings",
@@ -19,8 +21,9 @@ __all__ = [
     "SpanSettings",
 ]
 
-Mode = Literal["hybrid", "features", "bm25"]
-"""Which legs propose spans: both, the model's features alone (S3-Pure), or words alone."""
+Mode = Literal["hybrid", "fast", "features", "bm25"]
+"""What finds spans: features and words, whose best are then read in context (``hybrid``), both
+without that reading (``fast``), the model's features alone (S3-Pure), or words alone."""
 
 Scoring = Literal["attention", "coactivation"]
 """How features score a token: through the decoder and the chosen heads, or the published Eq. 7."""
@@ -127,8 +130,14 @@ class SpanSettings(_Settings):
 class FusionSettings(_Settings):
     """The union of the legs (published Eq. 8)."""
 
-    bm25: bool = True
-    """Spans found by words."""
+    features_weight: float = Field(default=0.7, ge=0)
+    """Of the features' relative scores; 0 leaves the leg out."""
+    bm25_weight: float = Field(default=1.0, ge=0)
+    """Of the words' relative scores; 0 leaves the leg out."""
+    chain_weight: float = Field(default=1.0, ge=0)
+    """Of the relative scores of the second hop; 0 leaves it out."""
+    likelihood_weight: float = Field(default=4.0, ge=0)
+    """Of the relative scores of the reading in context; 0 leaves it out."""
     bm25_spans: int = Field(default=40, ge=1)
     """Most spans from words."""
     lead_tokens: int = Field(default=0, ge=0)
@@ -136,9 +145,35 @@ class FusionSettings(_Settings):
     documents and on in ``compress``."""
     tail_tokens: int = Field(default=0, ge=0)
     """Last tokens of the best document, as above."""
-    paragraph_weight: float = Field(default=0.4, ge=0)
+    paragraph_weight: float = Field(default=1.0, ge=0)
     """Share of its paragraph's best score that a span gets on top; 0 switches it off. Chosen on
     100 HotpotQA calibration questions."""
+
+
+class ChainSettings(_Settings):
+    """The second hop: what the best evidence mentions and the question does not."""
+
+    evidence: int = Field(default=2, ge=1)
+    """Best spans whose words are looked up."""
+    blocks: int = Field(default=32, ge=0)
+    """Blocks proposed by these words."""
+    max_df: float = Field(default=0.2, gt=0, le=1)
+    """Words of a larger share of the blocks are left out; two blocks are always allowed."""
+    spans: int = Field(default=40, ge=1)
+    """Most spans from the second hop."""
+
+
+class RerankSettings(_Settings):
+    """The generator's reading of the best candidates (``hybrid`` mode)."""
+
+    window: int = Field(default=2048, ge=1)
+    """Most tokens of candidate passages to read."""
+    passages: int = Field(default=24, ge=1)
+    """Most passages."""
+    passage_tokens: int = Field(default=256, ge=1)
+    """Longest passage; longer paragraphs are read around their candidates."""
+    passage_weight: float = Field(default=2.0, ge=0)
+    """What a passage's gain adds to each of its sentences' own."""
 
 
 class RetrieveSettings(_Settings):
@@ -149,3 +184,5 @@ class RetrieveSettings(_Settings):
     density: DensitySettings = DensitySettings()
     spans: SpanSettings = SpanSettings()
     fusion: FusionSettings = FusionSettings()
+    chain: ChainSettings = ChainSettings()
+    rerank: RerankSettings = RerankSettings()

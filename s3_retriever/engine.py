@@ -271,8 +271,9 @@ class Engine:
             max_tokens: budget in the generator's tokens; ``None`` is no limit.
             k: most spans; ``None`` is no limit.
             filter: condition on the documents' metadata (see :mod:`~.index.filters`).
-            mode: ``hybrid`` joins features and words, ``features`` is the model alone, ``bm25``
-                words alone.
+            mode: ``hybrid`` joins features and words and lets the model read the best of them
+                again, ``fast`` joins them without that, ``features`` is the index's codes alone,
+                ``bm25`` words alone.
             scoring: ``attention`` or ``coactivation`` (Eq. 7 as published); by default the
                 profile's better one.
             settings: every stage's settings, for this question only.

@@ -46,7 +46,10 @@ BudgetOption = Annotated[
 MostSpansOption = Annotated[Optional[int], typer.Option("-k", min=1, help="At most K spans.")]
 ModeOption = Annotated[
     Mode,
-    typer.Option(help="The model's features and words, the features alone, or words alone."),
+    typer.Option(
+        help="Features and words, whose best the model reads again; both without that (fast); "
+        "the features alone; words alone."
+    ),
 ]
 ScoringOption = Annotated[
     Optional[Scoring],

@@ -142,18 +142,18 @@ class CandidateIndex:
         return int(self._index.searcher().doc_freq(_WORDS, word))
 
     def search_words(
-        self, question: str, k: int, documents: Mapping[str, Sequence[int]] | None = None
+        self, words: Iterable[str], k: int, documents: Mapping[str, Sequence[int]] | None = None
     ) -> list[Hit]:
         """The ``k`` best blocks by BM25.
 
         Args:
-            question: plain text; no query syntax.
+            words: as :meth:`words` gives them; a repeated one counts once.
             k: most blocks.
             documents: only these documents (numbers by segment name); ``None`` allows all.
         """
-        words = dict.fromkeys(self.words(question))
         terms = [
-            tantivy.Query.term_query(self._schema, _WORDS, w, index_option="freq") for w in words
+            tantivy.Query.term_query(self._schema, _WORDS, word, index_option="freq")
+            for word in dict.fromkeys(words)
         ]
         return self._search(terms, k, documents)
 

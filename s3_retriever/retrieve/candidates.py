@@ -13,7 +13,7 @@ from s3_retriever.index.segment import Entry, Segment
 from s3_retriever.index.store import Snapshot
 from s3_retriever.retrieve.scoring import FeatureWeights
 
-__all__ = ["Run", "codes_of", "find_candidates", "owner_of"]
+__all__ = ["Run", "codes_of", "find_candidates", "owner_of", "runs_of"]
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,15 @@ def find_candidates(
     n_words = 0 if mode == "features" else settings.words
     n_features = {
         "hybrid": settings.features,
+        "fast": settings.features,
         "features": settings.features_alone,
         "bm25": 0,
     }[mode]
     hits = [
-        *index.search_words(question, n_words, documents),
+        *index.search_words(index.words(question), n_words, documents),
         *index.search_features(features, n_features, documents),
     ]
-    return _merge(snapshot, (hit.block for hit in hits))
+    return runs_of(snapshot, (hit.block for hit in hits))
 
 
 def owner_of(snapshot: Snapshot, block: Block) -> tuple[Segment, Entry] | None:
@@ -109,7 +110,7 @@ def _whole(
     return [Run(segment, entry, entry.tokens) for segment, entry in allowed]
 
 
-def _merge(snapshot: Snapshot, blocks: Iterable[Block]) -> list[Run]:
+def runs_of(snapshot: Snapshot, blocks: Iterable[Block]) -> list[Run]:
     """Blocks as runs; neighbouring blocks of a document become one."""
     runs: list[Run] = []
     for block in sorted(set(blocks)):

@@ -34,13 +34,20 @@ def fuse(legs: Mapping[str, Sequence[Piece]], settings: FusionSettings) -> list[
 
     Args:
         legs: pieces of each leg, best first, with positive scores.
-        settings: the paragraph's share.
+        settings: the legs' weights and the paragraph's share.
     """
     union: list[FusedPiece] = []
+    weights = {
+        "features": settings.features_weight,
+        "bm25": settings.bm25_weight,
+        "chain": settings.chain_weight,
+        "likelihood": settings.likelihood_weight,
+    }
     for leg, pieces in legs.items():
         best = max((piece.score for piece in pieces), default=1.0)
+        weight = weights.get(leg, 1.0)
         for piece in pieces:
-            found = FusedPiece(piece, piece.score / best, {leg: piece.score})
+            found = FusedPiece(piece, weight * piece.score / best, {leg: piece.score})
             touching = [other for other in union if other.piece.overlaps(piece)]
             for other in touching:
                 found = _join(found, other)
@@ -64,8 +71,7 @@ def _with_paragraph(union: Sequence[FusedPiece], weight: float) -> list[FusedPie
     keys = []
     best: dict[tuple[int, int], float] = {}
     for item in union:
-        text = item.piece.segment.text(item.piece.entry)
-        keys.append((id(item.piece.entry), text.rfind("\n\n", 0, item.piece.start)))
+        keys.append(item.piece.paragraph)
         best[keys[-1]] = max(item.score, best.get(keys[-1], 0.0))
     return [
         replace(item, score=item.score + weight * best[key])

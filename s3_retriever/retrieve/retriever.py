@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import get_args
 
 import numpy as np
 
-from s3_retriever.config import Mode, RetrieveSettings, Scoring
+from s3_retriever.config import FusionSettings, Mode, RetrieveSettings, Scoring
 from s3_retriever.errors import InputError
 from s3_retriever.generator.generator import Generator
+from s3_retriever.index.candidates import CandidateIndex
 from s3_retriever.index.filters import Filter, compile_filter
 from s3_retriever.index.store import Index, Snapshot
 from s3_retriever.profile import Profile
-from s3_retriever.retrieve.candidates import Run, codes_of, find_candidates
+from s3_retriever.retrieve.candidates import Run, codes_of, find_candidates, runs_of
+from s3_retriever.retrieve.chain import new_words, pieces_from_chain
 from s3_retriever.retrieve.fusion import FusedPiece, fill_budget, fuse, lead_and_tail
 from s3_retriever.retrieve.question import ProjectedQuestion, project_question
+from s3_retriever.retrieve.rerank import pieces_from_likelihood
 from s3_retriever.retrieve.scoring import AttentionScorer, CoactivationScorer
 from s3_retriever.retrieve.spans import Piece, pieces_from_scores
 from s3_retriever.retrieve.words import pieces_from_words
@@ -62,7 +65,10 @@ class Retriever:
         projected = project_question(self._generator, self._profile, question)
         if not snapshot.live:
             return []
-        scorer = self._scorer(projected, scoring, settings, snapshot) if mode != "bm25" else None
+        wanted = _legs(mode, settings.fusion)
+        scorer = (
+            self._scorer(projected, scoring, settings, snapshot) if "features" in wanted else None
+        )
         runs = find_candidates(
             snapshot,
             index.candidates,
@@ -76,18 +82,47 @@ class Retriever:
         legs: dict[str, list[Piece]] = {}
         if scorer:
             legs["features"] = pieces_from_scores(runs, scores, settings.density, settings.spans)
-        if mode == "bm25" or (mode == "hybrid" and settings.fusion.bm25):
+        if "bm25" in wanted:
             legs["bm25"] = pieces_from_words(
                 index.candidates, question, runs, settings.fusion.bm25_spans
             )
-        if mode == "hybrid":
+        if mode in ("hybrid", "fast"):
             best = next((pieces for pieces in legs.values() if pieces), [])
             legs["lead_tail"] = lead_and_tail(best, settings.fusion)
-        chosen = fill_budget(
-            fuse(legs, settings.fusion), max_tokens, k, self._generator.count_tokens
-        )
+        fused = fuse(legs, settings.fusion)
+        if "chain" in wanted and fused:
+            legs["chain"] = self._second_hop(
+                snapshot, index.candidates, question, fused, runs, documents, settings
+            )
+            fused = fuse(legs, settings.fusion)
+        if "likelihood" in wanted:
+            legs["likelihood"] = pieces_from_likelihood(
+                self._generator, question, fused, settings.rerank
+            )
+            fused = fuse(legs, settings.fusion)
+        chosen = fill_budget(fused, max_tokens, k, self._generator.count_tokens)
         tokens = _token_scores(runs, scores) if token_scores else _no_tokens
         return [_span(item, rank, tokens) for rank, item in enumerate(chosen)]
+
+    @staticmethod
+    def _second_hop(
+        snapshot: Snapshot,
+        candidates: CandidateIndex,
+        question: str,
+        fused: Sequence[FusedPiece],
+        runs: Sequence[Run],
+        documents: Mapping[str, Sequence[int]] | None,
+        settings: RetrieveSettings,
+    ) -> list[Piece]:
+        """What the best pieces lead to, among the candidates and what their words propose."""
+        best = fused[: settings.chain.evidence]
+        evidence = [
+            (item, new_words(candidates, question, item.piece, settings.chain)) for item in best
+        ]
+        words = [word for _, weights in evidence for word in weights]
+        hits = candidates.search_words(words, settings.chain.blocks, documents)
+        proposed = runs_of(snapshot, (hit.block for hit in hits))
+        return pieces_from_chain(candidates, evidence, [*runs, *proposed], settings.chain.spans)
 
     def _scorer(
         self,
@@ -116,6 +151,20 @@ class Retriever:
         if text not in self._null_questions:
             self._null_questions[text] = project_question(self._generator, self._profile, text)
         return self._null_questions[text]
+
+
+def _legs(mode: Mode, fusion: FusionSettings) -> set[str]:
+    """What finds spans in this mode, less what weighs nothing."""
+    if mode in ("features", "bm25"):
+        return {mode}
+    weights = {
+        "features": fusion.features_weight,
+        "bm25": fusion.bm25_weight,
+        "chain": fusion.chain_weight,
+    }
+    if mode == "hybrid":
+        weights["likelihood"] = fusion.likelihood_weight
+    return {leg for leg, weight in weights.items() if weight}
 
 
 TokenLookup = Callable[[Piece], tuple[TokenScore, ...]]

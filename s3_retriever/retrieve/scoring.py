@@ -11,7 +11,7 @@ SmolLM2-135M it is at chance.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -79,14 +79,35 @@ class AttentionScorer:
         Returns:
             ``(n,)`` float32: attention to the token over its average, less the null question's.
         """
-        n = len(ids)
+
+        def decoded(index: int, columns: slice, device: torch.device) -> Tensor:
+            rows = self._profile.saes[index].W_dec[:, columns].to(device)
+            return _decode(rows, ids[:, index], activations[:, index], self._hookpoint(index))
+
+        return self._shares(len(ids), decoded)
+
+    def score_keys(self, keys: Sequence[Tensor]) -> np.ndarray:
+        """The same from the keys themselves: what the autoencoders are measured against.
+
+        Args:
+            keys: for each hookpoint ``(n, d_in)``.
+
+        Returns:
+            ``(n,)`` float32, as :meth:`score`.
+        """
+
+        def exact(index: int, columns: slice, device: torch.device) -> Tensor:
+            return keys[index][:, columns].to(device)
+
+        return self._shares(len(keys[0]), exact)
+
+    def _shares(self, n: int, keys: Callable[[int, slice, torch.device], Tensor]) -> np.ndarray:
+        """Sum the heads' attention to ``n`` tokens over ``keys(hookpoint, columns, device)``."""
         total = torch.zeros(n)
         weight_sum = sum(h.weight for h in self._profile.card.heads)
         for index, head_dims, queries, weights in self._slices():
-            device = queries[0].device
-            rows = self._profile.saes[index].W_dec[:, head_dims].to(device)
-            keys = _decode(rows, ids[:, index], activations[:, index], self._hookpoint(index))
-            shares = [self._attention(q, keys) @ weights for q in queries]
+            found = keys(index, head_dims, queries[0].device)
+            shares = [self._attention(q, found) @ weights for q in queries]
             total += shares[0].cpu()
             if len(shares) > 1:
                 total -= shares[1].cpu()

@@ -32,6 +32,12 @@ class Piece:
         return same and self.start < other.end and other.start < self.end
 
     @property
+    def paragraph(self) -> tuple[int, int]:
+        """Tells the paragraph (between empty lines) that it begins in from all others."""
+        text = self.segment.text(self.entry)
+        return id(self.entry), text.rfind("\n\n", 0, self.start)
+
+    @property
     def text(self) -> str:
         """The characters."""
         return self.segment.text(self.entry)[self.start : self.end]

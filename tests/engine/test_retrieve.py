@@ -51,7 +51,13 @@ def test_every_way_gives_exact_spans_in_budget(
     assert sum(engine.generator.count_tokens(s.text) for s in spans) <= 60
     assert [s.rank for s in spans] == list(range(len(spans)))
     assert [s.score for s in spans] == sorted((s.score for s in spans), reverse=True)
-    legs = {"hybrid": {"features", "bm25"}, "features": {"features"}, "bm25": {"bm25"}}[mode]
+    fast = {"features", "bm25", "chain"}
+    legs = {
+        "hybrid": fast | {"likelihood"},
+        "fast": fast,
+        "features": {"features"},
+        "bm25": {"bm25"},
+    }[mode]
     assert all(s.scores and set(s.scores) <= legs for s in spans)
     for a in spans:
         for b in spans:
@@ -97,7 +103,7 @@ def test_stages_can_be_switched_off(engine: Engine) -> None:
     off = RetrieveSettings(
         density=DensitySettings(kernel=1, suppression=0, centres=1),
         spans=SpanSettings(threshold=1.0, sentences=False),
-        fusion=FusionSettings(bm25=False),
+        fusion=FusionSettings(bm25_weight=0, likelihood_weight=0),
     )
     (span,) = engine.retrieve(question, settings=off)
     assert exact(span, TEXTS)

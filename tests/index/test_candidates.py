@@ -54,18 +54,19 @@ def ids(segment: Segment, hits: list) -> list[str]:
     ],
 )
 def test_words(index: CandidateIndex, segment: Segment, question: str, expected: list[str]) -> None:
-    assert ids(segment, index.search_words(question, 3)) == expected
+    assert ids(segment, index.search_words(index.words(question), 3)) == expected
 
 
 def test_words_respect_the_filter(index: CandidateIndex, segment: Segment) -> None:
     allowed = {segment.name: [segment.ordinals["cafe"]]}
-    assert ids(segment, index.search_words("roses cafe sky", 9, allowed)) == ["cafe"]
-    assert index.search_words("roses", 9, {}) == []
+    assert ids(segment, index.search_words(index.words("roses cafe sky"), 9, allowed)) == ["cafe"]
+    assert index.search_words(index.words("roses"), 9, {}) == []
 
 
 def test_a_filter_changes_no_score(index: CandidateIndex, segment: Segment) -> None:
     everything = {segment.name: list(range(len(segment.entries)))}
-    assert index.search_words("roses sky", 9) == index.search_words("roses sky", 9, everything)
+    words = index.words("roses sky")
+    assert index.search_words(words, 9) == index.search_words(words, 9, everything)
 
 
 def test_features_find_the_blocks_that_hold_them(index: CandidateIndex, segment: Segment) -> None:
@@ -82,14 +83,14 @@ def test_features_find_the_blocks_that_hold_them(index: CandidateIndex, segment:
 
 
 def test_limits_of_zero_are_no_panic(index: CandidateIndex) -> None:
-    assert index.search_words("roses", 0) == []
+    assert index.search_words(index.words("roses"), 0) == []
     assert index.search_features([{}, {}], 5) == []
 
 
 def test_deletes_by_document_and_by_segment(index: CandidateIndex, segment: Segment) -> None:
     index.delete(segment.name, [segment.ordinals["sky"]])
     index.commit()
-    assert index.search_words("sky", 3) == []
+    assert index.search_words(index.words("sky"), 3) == []
     assert index.segment_blocks(segment.name) == 3
     index.delete_segment(segment.name)
     index.commit()
@@ -111,10 +112,10 @@ def test_tokenizers_are_there_after_reopening(tmp_path: Path, segment: Segment) 
     first.commit()
     del first
     again = CandidateIndex(tmp_path, HOOKPOINTS, N_LATENTS)
-    assert ids(segment, again.search_words("rose", 3)) == ["roses"]
+    assert ids(segment, again.search_words(again.words("rose"), 3)) == ["roses"]
     again.add(Segment.build("00000002-bbbbbbbb", [code("x", "violets")], N_LATENTS))
     again.commit()
-    assert again.search_words("violet", 3)[0].block == Block("00000002-bbbbbbbb", 0)
+    assert again.search_words(again.words("violet"), 3)[0].block == Block("00000002-bbbbbbbb", 0)
 
 
 def test_a_word_cut_by_a_block_is_found(tmp_path: Path) -> None:
@@ -129,7 +130,8 @@ def test_any_question_is_harmless(question: str) -> None:
     index = CandidateIndex(None, HOOKPOINTS, N_LATENTS)
     index.add(Segment.build("s", [code("a", "red roses")], N_LATENTS))
     index.commit()
-    assert len(index.search_words(question.encode("utf-8", "replace").decode(), 5)) <= 1
+    words = index.words(question.encode("utf-8", "replace").decode())
+    assert len(index.search_words(words, 5)) <= 1
 
 
 def test_damaged_files_are_reported_not_raised_raw(tmp_path: Path, segment: Segment) -> None:
@@ -142,4 +144,4 @@ def test_damaged_files_are_reported_not_raised_raw(tmp_path: Path, segment: Segm
         path.write_bytes(content)
     with pytest.raises(IndexStorageError, match="doctor --repair"):
         again = CandidateIndex(tmp_path, HOOKPOINTS, N_LATENTS)
-        again.search_words("roses", 3)
+        again.search_words(again.words("roses"), 3)

@@ -34,7 +34,7 @@ def found(index: Index, word: str) -> set[str]:
     """Ids of live documents with a block that holds ``word``, by the search part."""
     snapshot = index.snapshot
     ids = set()
-    for hit in index.candidates.search_words(word, 100):
+    for hit in index.candidates.search_words(index.candidates.words(word), 100):
         segment = snapshot.segments[hit.block.segment]
         ids.add(segment.entries[segment.block_owner[hit.block.number]].id)
     return ids
