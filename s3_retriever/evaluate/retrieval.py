@@ -2,135 +2,120 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from s3_retriever.engine import Engine
-from s3_retriever.evaluate.datasets import Example, Range
-from s3_retriever.evaluate.methods import METHODS, PEERS
+from s3_retriever.evaluate.budget import BudgetFiller
+from s3_retriever.evaluate.collection import Collection, Place, Question
+from s3_retriever.evaluate.methods import METHODS, Method, MethodUnavailable
 from s3_retriever.evaluate.metrics import (
     all_evidence,
     answer_recall,
-    bootstrap,
     evidence_recall,
+    graded,
+    passage_recall,
+    require_ir_measures,
 )
+from s3_retriever.evaluate.sharing import stopwatch
+from s3_retriever.evaluate.summary import PASSAGES, Key, Measured, summarise
 
-__all__ = ["evaluate_retrieval", "report"]
-
-METRICS: dict[str, Callable[[Example, Sequence[Range]], float]] = {
-    "evidence_recall": evidence_recall,
-    "all_evidence": all_evidence,
-    "answer_recall": answer_recall,
-}
+__all__ = ["evaluate_retrieval"]
 
 
 def evaluate_retrieval(
     engine: Engine,
-    examples: Sequence[Example],
+    collections: Sequence[Collection],
     *,
     methods: Sequence[str],
     budgets: Sequence[int],
     seed: int = 0,
-    on_question: Callable[[int], None] = lambda done: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Run methods on questions in the distractor setting.
+    """Run methods on collections: each reads a collection once and ranks for all its questions.
 
     Args:
-        engine: its model reads the contexts and counts the tokens.
-        examples: questions with their contexts.
+        engine: its model reads the documents and counts the tokens; its index is not touched.
+        collections: documents and questions.
         methods: names of :data:`~s3_retriever.evaluate.methods.METHODS`.
-        budgets: in tokens.
+        budgets: in tokens; each is filled from the same ranking.
         seed: of the bootstrap.
-        on_question: called with the number of questions done.
+        on_progress: called with the rankings done and the number there will be.
 
     Returns:
-        ``methods`` (by name: each metric by budget as mean and 95% interval, ``tokens_used`` by
-        budget, ``ms_per_question``, ``skipped``) and ``comparisons`` (paired differences of
-        evidence recall against the best peer, by budget). Reading the context is not in the
-        milliseconds.
+        ``n`` questions, ``budgets``, ``methods`` and ``comparisons``, as
+        :func:`~s3_retriever.evaluate.summary.summarise` describes them.
+
+    Raises:
+        InputError: documents are graded and ir-measures is missing.
     """
-    runners = {name: METHODS[name](engine) for name in methods}
-    values: dict[tuple[str, str, int], list[float]] = {}
-    for done, example in enumerate(examples, start=1):
-        engine.compress(example.question, example.context, 1)  # read once, before the clock runs
-        for name, runner in runners.items():
-            for budget in budgets:
-                started = time.perf_counter()
-                ranges = runner.retrieve(example, budget)
-                seconds = time.perf_counter() - started
-                used = sum(engine.generator.count_tokens(example.context[a:b]) for a, b in ranges)
-                found = {metric: f(example, ranges) for metric, f in METRICS.items()}
-                found |= {"tokens_used": used, "ms": 1000 * seconds}
-                for metric, value in found.items():
-                    values.setdefault((name, metric, budget), []).append(value)
-        on_question(done)
+    if any(question.grades for c in collections for question in c.questions):
+        require_ir_measures()
+    runs = {name: [_Run(engine, make) for make in METHODS[name]] for name in methods}
+    n_questions = sum(len(c.questions) for c in collections)
+    every = [run for variants in runs.values() for run in variants]
+    done = 0
+    for collection in collections:
+        filler = BudgetFiller(collection, engine.generator.count_tokens)
+        for run in every:
+            run.measure(collection, filler, budgets)
+            done += len(collection.questions)
+            on_progress(done, n_questions * len(every))
+    measured = {name: [run.measured for run in variants] for name, variants in runs.items()}
     return {
-        "methods": {
-            name: {
-                **{
-                    metric: {str(b): bootstrap(values[name, metric, b], seed=seed) for b in budgets}
-                    for metric in METRICS
-                },
-                "tokens_used": {
-                    str(b): statistics.mean(values[name, "tokens_used", b]) for b in budgets
-                },
-                "ms_per_question": statistics.median(
-                    v for b in budgets for v in values[name, "ms", b]
-                ),
-                "skipped": None,
-            }
-            for name in methods
-        },
-        "comparisons": _comparisons(values, methods, budgets, seed),
+        "n": n_questions,
+        "budgets": list(budgets),
+        **summarise(measured, budgets, seed=seed),
     }
 
 
-def _comparisons(
-    values: dict[tuple[str, str, int], list[float]],
-    methods: Sequence[str],
+class _Run:
+    """One variant of a method and what is measured of it."""
+
+    def __init__(self, engine: Engine, make: Callable[[Engine], Method]) -> None:
+        self.measured = Measured()
+        self._method: Method | None = None
+        try:
+            self._method = make(engine)
+            self.measured.note = self._method.note
+        except MethodUnavailable as e:
+            self.measured.skipped = str(e)
+
+    def measure(self, collection: Collection, filler: BudgetFiller, budgets: Sequence[int]) -> None:
+        """Read the collection and ask all its questions; a method that cannot is dropped."""
+        if self._method is None:
+            return
+        try:
+            with stopwatch() as reading:
+                self._method.read(collection)
+            self.measured.index_seconds += reading.seconds
+            for question in collection.questions:
+                with stopwatch() as ranking_it:
+                    ranking = self._method.rank(question.text)
+                found = _scores(collection, question, ranking, filler, budgets)
+                self.measured.add(found | {("ms", ""): 1000 * ranking_it.seconds})
+            self.measured.note = self._method.note
+        except MethodUnavailable as e:  # figures of some questions would compare with nothing
+            self.measured = Measured(note=self._method.note, skipped=str(e))
+            self._method = None
+
+
+def _scores(
+    collection: Collection,
+    question: Question,
+    ranking: Sequence[Place],
+    filler: BudgetFiller,
     budgets: Sequence[int],
-    seed: int,
-) -> dict[str, Any]:
-    """Each method less the best peer, question by question."""
-    peers = [name for name in methods if name in PEERS]
-    found: dict[str, Any] = {}
-    for budget in budgets if peers else ():
-        recall = {name: values[name, "evidence_recall", budget] for name in methods}
-        best = max(peers, key=lambda name: statistics.mean(recall[name]))
-        found[str(budget)] = {"best_peer": best}
-        for name in methods:
-            if name != best:
-                differences = [a - b for a, b in zip(recall[name], recall[best], strict=True)]
-                found[str(budget)][name] = bootstrap(differences, seed=seed)
-    return found
-
-
-def report(result: dict[str, Any]) -> str:
-    """The result of one run as a Markdown page."""
-    budgets = result["budgets"]
-    lines = [
-        f"# {result['data']}, {result['setting']} setting",
-        "",
-        f"{result['n']} questions (seed {result['seed']}), profile {result['profile']}. Share of "
-        "the gold sentences in the retrieved text, with 95% intervals, by budget in tokens.",
-        "",
-        "| method | " + " | ".join(map(str, budgets)) + " | ms |",
-        "|---|" + "---|" * (len(budgets) + 1),
-    ]
-    for name, values in result["methods"].items():
-        cells = [_cell(values["evidence_recall"][str(b)]) for b in budgets]
-        lines.append(f"| {name} | {' | '.join(cells)} | {values['ms_per_question']:.0f} |")
-    lines += ["", "Differences from the best peer, paired by question:", ""]
-    lines += ["| budget | best peer | method | difference |", "|---|---|---|---|"]
-    for budget, comparison in result["comparisons"].items():
-        for name, difference in comparison.items():
-            if name != "best_peer":
-                cell = _cell(difference)
-                lines.append(f"| {budget} | {comparison['best_peer']} | {name} | {cell} |")
-    return "\n".join(lines) + "\n"
-
-
-def _cell(interval: dict[str, float]) -> str:
-    return f"{interval['mean']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})"
+) -> dict[Key, float | None]:
+    """Every metric of one ranking."""
+    found: dict[Key, float | None] = {}
+    for budget in budgets:
+        places = filler.fill(ranking, budget)
+        found["evidence_recall", str(budget)] = evidence_recall(question, places)
+        found["all_evidence", str(budget)] = all_evidence(question, places)
+        text = collection.text_of(places)
+        found["answer_recall", str(budget)] = answer_recall(question, text)
+        found["tokens_used", str(budget)] = sum(map(filler.cost, places))
+    for k in PASSAGES:
+        found["passage_recall", str(k)] = passage_recall(collection, question, ranking, k)
+    return found | {(metric, ""): value for metric, value in graded(question, ranking).items()}

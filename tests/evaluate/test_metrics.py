@@ -1,87 +1,91 @@
-"""Metrics and data, on values worked out by hand."""
+"""Metrics, on values worked out by hand."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+import math
+import sys
 
 import pytest
 
 from s3_retriever.errors import InputError
-from s3_retriever.evaluate.datasets import Example, load_multihop
+from s3_retriever.evaluate.collection import Collection, Place, Question
 from s3_retriever.evaluate.metrics import (
     all_evidence,
     answer_recall,
     bootstrap,
     evidence_recall,
+    graded,
+    passage_recall,
 )
+from s3_retriever.types import Document
 
-RECORD = {
-    "id": "q1",
-    "question": "Who kept the light?",
-    "answers": ["Agnes Tullis"],
-    "paragraphs": [
-        {
-            "title": "Light",
-            "text": "It was built. It was kept by Agnes Tullis. It was built.",
-            "sentences": ["It was built.", " It was kept by Agnes Tullis.", " It was built."],
-            "is_supporting": True,
-            "supporting_sents": [1, 2],
-        },
-        {
-            "title": "Bread",
-            "text": "Bread rises.",
-            "sentences": ["Bread rises."],
-            "is_supporting": False,
-            "supporting_sents": [],
-        },
-    ],
-}
+TEXT = "It was kept by Agnes Tullis. It was built of stone by hand."
+FIRST, SECOND = Place("a", 0, 28), Place("a", 29, 59)
+QUESTION = Question("q", "Who?", ("Agnes Tullis", ""), evidence=(FIRST, SECOND))
+UNLABELLED = Question("q", "Who?")
+
+PARAGRAPHS = (Place("a", 0, 10), Place("a", 12, 22), Place("a", 24, 34), Place("b", 0, 10))
+COLLECTION = Collection((Document("a", "x" * 40), Document("b", "y" * 40)), (), PARAGRAPHS)
 
 
-@pytest.fixture
-def example(tmp_path: Path) -> Example:
-    path = tmp_path / "data.jsonl"
-    path.write_text(json.dumps(RECORD) + "\n")
-    return load_multihop(path)[0]
+def asked(*gold: Place) -> Question:
+    return Question("q", "Who?", gold_passages=gold)
 
 
-def test_records_become_one_context_with_gold_ranges(example: Example) -> None:
-    assert example.context.startswith("Light\nIt was built.")
-    assert example.context.endswith("\n\nBread\nBread rises.")
-    assert [example.context[a:b] for a, b in example.evidence] == [
-        "It was kept by Agnes Tullis.",
-        "It was built.",
-    ]
-    assert example.evidence[1][0] > example.evidence[0][1]  # the second one of the twins
-    assert example.gold_passages == (0,)
-    assert example.context[slice(*example.passages[1])] == "Bread\nBread rises."
+def test_recall_needs_nine_tenths_of_a_sentence() -> None:
+    assert evidence_recall(QUESTION, []) == 0
+    assert evidence_recall(QUESTION, [FIRST]) == 0.5
+    assert evidence_recall(QUESTION, [Place("a", 0, 26), SECOND]) == 1  # 26 of 28 characters
+    assert evidence_recall(QUESTION, [Place("a", 0, 25), SECOND]) == 0.5  # 25 of 28
+    assert evidence_recall(QUESTION, [Place("a", 0, 14), Place("a", 14, 28)]) == 0.5
+    assert evidence_recall(QUESTION, [Place("b", 0, 59)]) == 0  # another document
+    assert all_evidence(QUESTION, [Place("a", 0, 59)]) == 1
+    assert all_evidence(QUESTION, [FIRST]) == 0
 
 
-def test_unlabelled_sentences_are_all_gold(tmp_path: Path) -> None:
-    paragraph = {"title": "T", "text": "One here. Two there.", "is_supporting": True}
-    record = {"id": 1, "question": "q", "answers": [], "paragraphs": [paragraph]}
-    path = tmp_path / "data.jsonl"
-    path.write_text(json.dumps(record))
-    (found,) = load_multihop(path)
-    assert [found.context[a:b] for a, b in found.evidence] == ["One here.", "Two there."]
+def test_answer_recall_ignores_case() -> None:
+    assert answer_recall(QUESTION, "by AGNES tullis.") == 1
+    assert answer_recall(QUESTION, "by Agnes.") == 0
 
 
-def test_recall_needs_nine_tenths_of_a_sentence(example: Example) -> None:
-    (a, b), (c, d) = example.evidence
-    assert evidence_recall(example, []) == 0
-    assert evidence_recall(example, [(a, b)]) == 0.5
-    assert evidence_recall(example, [(a, b - 2), (c, d)]) == 1  # 26 of 28 characters
-    assert evidence_recall(example, [(a, b - 4), (c, d)]) == 0.5  # 24 of 28
-    assert evidence_recall(example, [(a, a + 14), (a + 14, b)]) == 0.5  # two halves are a whole
-    assert all_evidence(example, [(0, len(example.context))]) == 1
-    assert all_evidence(example, [(a, b)]) == 0
+def test_metrics_that_do_not_apply_are_none_rather_than_zero() -> None:
+    assert evidence_recall(UNLABELLED, [FIRST]) is None
+    assert all_evidence(UNLABELLED, [FIRST]) is None
+    assert answer_recall(UNLABELLED, TEXT) is None
+    assert passage_recall(COLLECTION, UNLABELLED, [FIRST], 2) is None
+    assert graded(UNLABELLED, [FIRST]) == {}
 
 
-def test_answer_recall_ignores_case(example: Example) -> None:
-    (a, b), (c, d) = example.evidence
-    assert answer_recall(example, [(a, b)]) == 1
-    assert answer_recall(example, [(c, d)]) == 0
+def test_passages_stand_in_the_order_of_the_first_place_that_touches_them() -> None:
+    first, second, third, other = PARAGRAPHS
+    ranking = [Place("a", 25, 27), Place("a", 24, 30), Place("b", 9, 12), Place("a", 5, 14)]
+    # third, other, then first and second by one place
+    assert passage_recall(COLLECTION, asked(third, other), ranking, 2) == 1
+    assert passage_recall(COLLECTION, asked(third, first), ranking, 2) == 0.5
+    assert passage_recall(COLLECTION, asked(first), ranking, 3) == 1
+    assert passage_recall(COLLECTION, asked(second), ranking, 3) == 0
+    assert passage_recall(COLLECTION, asked(second), ranking, 5) == 1
+    between = [Place("a", 10, 12)]  # white space only
+    assert passage_recall(COLLECTION, asked(first, second), between, 2) == 0
+
+
+def test_graded_documents_stand_in_the_order_of_their_first_place() -> None:
+    question = Question("q", "Who?", grades={"a": 2, "b": 1, "c": 0})
+    found = graded(question, [Place("b", 5, 9), Place("b", 0, 4), Place("a", 0, 4)])
+    best = 2 + 1 / math.log2(3)
+    assert found["ndcg@10"] == pytest.approx((1 + 2 / math.log2(3)) / best)
+    assert found["recall@100"] == 1
+    assert graded(question, [Place("c", 0, 4), Place("a", 0, 4)]) == {
+        "ndcg@10": pytest.approx(2 / math.log2(3) / best),
+        "recall@100": 0.5,
+    }
+    assert graded(question, []) == {"ndcg@10": 0, "recall@100": 0}
+
+
+def test_without_ir_measures_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ir_measures", None)
+    with pytest.raises(InputError, match=r"s3-retriever\[bench\]"):
+        graded(Question("q", "Who?", grades={"a": 1}), [])
 
 
 def test_bootstrap_interval_holds_the_mean() -> None:
@@ -90,13 +94,4 @@ def test_bootstrap_interval_holds_the_mean() -> None:
     assert 0.38 < found["low"] < 0.45
     assert 0.55 < found["high"] < 0.62
     assert bootstrap([0.0, 1.0] * 50) == found
-
-
-@pytest.mark.parametrize("content", ["", "not json\n", '{"id": 1}\n', "[]\n"])
-def test_other_files_are_refused(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "data.jsonl"
-    path.write_text(content)
-    with pytest.raises(InputError, match=r"data\.jsonl"):
-        load_multihop(path)
-    with pytest.raises(InputError, match="cannot be read"):
-        load_multihop(tmp_path / "missing.jsonl")
+    assert bootstrap(range(50), seed=1) != bootstrap(range(50))

@@ -1,35 +1,53 @@
-"""Retrieval methods, one file each; a new one is a class with ``retrieve`` and a line here."""
+"""Retrieval methods, one file each; a new one is a class and a line here.
+
+Several classes under one name are variants, e.g. over sentences and over chunks: all are run, and
+for each budget the better one is reported, by name.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from s3_retriever.engine import Engine
-from s3_retriever.evaluate.datasets import Example, Range
 from s3_retriever.evaluate.methods.bm25 import ChunkBM25, SentenceBM25
-from s3_retriever.evaluate.methods.s3 import S3, S3Attention, S3Hybrid, S3Pure, TantivyBM25
+from s3_retriever.evaluate.methods.dense import Dense, DenseChunks
+from s3_retriever.evaluate.methods.dense_bm25 import DenseBM25, DenseBM25Chunks
+from s3_retriever.evaluate.methods.hyde import HyDE, HyDEChunks
+from s3_retriever.evaluate.methods.infini_retri import InfiniRetri
+from s3_retriever.evaluate.methods.method import Method, MethodUnavailable
+from s3_retriever.evaluate.methods.oracle_context import ContextOracle
+from s3_retriever.evaluate.methods.oracle_heads import HeadOracle
+from s3_retriever.evaluate.methods.rerank import DenseRerank, DenseRerankChunks
+from s3_retriever.evaluate.methods.s3 import (
+    S3,
+    S3Attention,
+    S3Fast,
+    S3Hybrid,
+    S3Pure,
+    S3WithoutFeatures,
+    TantivyBM25,
+)
 
-__all__ = ["METHODS", "PEERS", "Method"]
+__all__ = ["METHODS", "PEERS", "Method", "MethodUnavailable"]
 
-
-class Method(Protocol):
-    """Something that finds text for a question under a budget."""
-
-    def retrieve(self, example: Example, max_tokens: int) -> list[Range]:
-        """Character ranges of ``example.context``, together at most ``max_tokens`` tokens."""
-
-
-METHODS: dict[str, Callable[[Engine], Method]] = {
-    "bm25": SentenceBM25,
-    "bm25-chunks": ChunkBM25,
-    "tantivy-bm25": TantivyBM25,
-    "s3-pure": S3Pure,
-    "s3-hybrid": S3Hybrid,
-    "s3-attention": S3Attention,
-    "s3": S3,
+METHODS: dict[str, tuple[Callable[[Engine], Method], ...]] = {
+    "bm25": (SentenceBM25, ChunkBM25),
+    "tantivy-bm25": (TantivyBM25,),
+    "dense": (Dense, DenseChunks),
+    "dense+bm25": (DenseBM25, DenseBM25Chunks),
+    "dense+rerank": (DenseRerank, DenseRerankChunks),
+    "hyde": (HyDE, HyDEChunks),
+    "infini-retri": (InfiniRetri,),
+    "s3-pure": (S3Pure,),
+    "s3-hybrid": (S3Hybrid,),
+    "s3-attention": (S3Attention,),
+    "s3-fast": (S3Fast,),
+    "s3-no-features": (S3WithoutFeatures,),
+    "s3": (S3,),
+    "oracle-heads": (HeadOracle,),
+    "oracle-context": (ContextOracle,),
 }
-"""By name; each is made with the engine whose model counts the tokens."""
+"""Variants by name; each is made with the engine whose model reads and counts the tokens."""
 
-PEERS = ("bm25", "bm25-chunks", "tantivy-bm25")
-"""What users have now; comparisons are against the best of these."""
+PEERS = ("bm25", "tantivy-bm25", "dense", "dense+bm25", "dense+rerank", "hyde", "infini-retri")
+"""What users have now; comparisons are against the best of those that ran."""

@@ -2,67 +2,54 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from s3_retriever.engine import Engine
-from s3_retriever.evaluate.datasets import Example, Range
-from s3_retriever.text import sentences
+from s3_retriever.evaluate.collection import Collection, Place
+from s3_retriever.evaluate.methods.method import MethodUnavailable
+from s3_retriever.evaluate.methods.units import DEPTH, UNIT_NAMES, UnitKind, units, words
 
 __all__ = ["ChunkBM25", "SentenceBM25"]
 
-CHUNK_TOKENS = 256
-
 
 class SentenceBM25:
-    """Best sentences first, as many as fit."""
+    """Okapi BM25 with the package's defaults (k1 1.5, b 0.75) over sentences."""
+
+    kind: UnitKind = "sentences"
 
     def __init__(self, engine: Engine) -> None:
-        """Count tokens with the engine's model."""
+        """Count the tokens of chunks with the engine's model.
+
+        Raises:
+            MethodUnavailable: rank-bm25 is not installed.
+        """
+        try:
+            from rank_bm25 import BM25Okapi
+        except ImportError as e:
+            raise MethodUnavailable(
+                'rank-bm25 is not installed: pip install "s3-retriever[bench]"'
+            ) from e
+        self.note = UNIT_NAMES[self.kind]
+        self._make = BM25Okapi
         self._generator = engine.generator
+        self._units: Sequence[Place] = ()
+        self._bm25: Any = None
 
-    def retrieve(self, example: Example, max_tokens: int) -> list[Range]:
-        """See :class:`~s3_retriever.evaluate.methods.Method`."""
-        units = self._units(example.context)
-        words = [_words(example.context[start:end]) or [""] for start, end in units]
-        from rank_bm25 import BM25Okapi
+    def read(self, collection: Collection) -> None:
+        """See :class:`~s3_retriever.evaluate.methods.method.Method`."""
+        self._units = units(collection, self.kind, self._generator)
+        self._bm25 = self._make([words(collection.text(unit)) for unit in self._units])
 
-        scores = BM25Okapi(words).get_scores(_words(example.question))
-        chosen: list[Range] = []
-        left = max_tokens
-        for index in np.argsort(-scores, kind="stable"):
-            start, end = units[index]
-            cost = self._generator.count_tokens(example.context[start:end])
-            if cost <= left:
-                chosen.append((start, end))
-                left -= cost
-        return chosen
-
-    def _units(self, text: str) -> list[Range]:
-        return sentences(text, 0, len(text))
+    def rank(self, question: str) -> list[Place]:
+        """Best first; units without a common word come last and fill what budget is left."""
+        scores = self._bm25.get_scores(words(question))
+        return [self._units[n] for n in np.argsort(-scores, kind="stable")[:DEPTH]]
 
 
 class ChunkBM25(SentenceBM25):
-    """Chunks of 256 tokens; where a whole one does not fit any more, its beginning."""
+    """The same over chunks of 256 tokens."""
 
-    def retrieve(self, example: Example, max_tokens: int) -> list[Range]:
-        """See :class:`~s3_retriever.evaluate.methods.Method`."""
-        if max_tokens >= CHUNK_TOKENS:
-            return super().retrieve(example, max_tokens)
-        (best, *_) = super().retrieve(example, CHUNK_TOKENS)
-        tokens = self._generator.tokenize(example.context)
-        inside = np.flatnonzero((tokens.starts >= best[0]) & (tokens.ends <= best[1]))
-        return [(best[0], int(tokens.ends[inside[:max_tokens][-1]]))]
-
-    def _units(self, text: str) -> list[Range]:
-        tokens = self._generator.tokenize(text)
-        last = len(tokens)
-        return [
-            (int(tokens.starts[first]), int(tokens.ends[min(first + CHUNK_TOKENS, last) - 1]))
-            for first in range(0, last, CHUNK_TOKENS)
-        ]
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
+    kind: UnitKind = "chunks"

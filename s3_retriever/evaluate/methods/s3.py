@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 from s3_retriever.config import (
     DensitySettings,
     FusionSettings,
@@ -11,41 +13,98 @@ from s3_retriever.config import (
     SpanSettings,
 )
 from s3_retriever.engine import Engine
-from s3_retriever.evaluate.datasets import Example, Range
+from s3_retriever.evaluate.collection import Collection, Place
+from s3_retriever.evaluate.methods.method import MethodUnavailable
+from s3_retriever.evaluate.sharing import Shared
 
-__all__ = ["S3", "S3Attention", "S3Hybrid", "S3Pure", "TantivyBM25"]
+__all__ = [
+    "S3",
+    "S3Attention",
+    "S3Fast",
+    "S3Hybrid",
+    "S3Pure",
+    "S3WithoutFeatures",
+    "TantivyBM25",
+    "scanned",
+]
 
 PUBLISHED = RetrieveSettings(
     density=DensitySettings(kernel=8, centres=40),
     spans=SpanSettings(threshold=0.5),
-    fusion=FusionSettings(paragraph_weight=0, lead_tokens=16, tail_tokens=16),
+    fusion=FusionSettings(
+        features_weight=1, paragraph_weight=0, chain_weight=0, lead_tokens=16, tail_tokens=16
+    ),
 )
-"""Width 8, 40 centres, adaptive spans, plain union with lead and tail (their sizes are not
-published)."""
+"""Width 8, 40 centres, adaptive spans, plain union with lead and tail of the best document (their
+sizes are not published), nothing read again."""
+
+_SCANNED: WeakKeyDictionary[Engine, Shared[Engine]] = WeakKeyDictionary()
+
+
+def scanned(engine: Engine) -> Shared[Engine]:
+    """Engines in memory, one a collection, around the model, profile and settings of ``engine``.
+
+    All methods made with the same engine share them, so that a collection is scanned once.
+    """
+    if engine not in _SCANNED:
+        generator, profile = engine.generator, engine.profile
+        scan, retrieve = engine.scan_settings, engine.retrieve_settings
+
+        def read(collection: Collection) -> Engine:
+            found = Engine(generator, profile, scan=scan, retrieve=retrieve)
+            found.add(collection.documents)
+            # an engine projects the null question once in its life: not at the first one's expense
+            found.retrieve("N/A", max_tokens=1, mode="features")
+            return found
+
+        _SCANNED[engine] = Shared(read)
+    return _SCANNED[engine]
 
 
 class S3:
-    """As shipped: attention scoring and words, fused."""
+    """As shipped: attention scoring and words, fused; with the engine's own settings."""
 
+    note = ""
     mode: Mode = "hybrid"
     scoring: Scoring | None = None
-    settings = RetrieveSettings()
+    settings: RetrieveSettings | None = None
 
     def __init__(self, engine: Engine) -> None:
         """Use the engine's model; its index is not touched."""
-        self._engine = engine
+        self._scanned = scanned(engine)
 
-    def retrieve(self, example: Example, max_tokens: int) -> list[Range]:
-        """See :class:`~s3_retriever.evaluate.methods.Method`."""
-        found = self._engine.compress(
-            example.question,
-            example.context,
-            max_tokens,
+    def read(self, collection: Collection) -> None:
+        """See :class:`~s3_retriever.evaluate.methods.method.Method`."""
+        self._index = self._scanned.of(collection)
+
+    def rank(self, question: str) -> list[Place]:
+        """See :class:`~s3_retriever.evaluate.methods.method.Method`."""
+        spans = self._index.retrieve(
+            question,
+            max_tokens=None,
             mode=self.mode,
             scoring=self.scoring,
             settings=self.settings,
         )
-        return [(span.start, span.end) for span in found.spans]
+        return [Place(span.doc_id, span.start, span.end) for span in spans]
+
+
+class S3Fast(S3):
+    """Both legs from the index alone: what is left of ``s3`` without the reading in context."""
+
+    mode: Mode = "fast"
+
+
+class S3WithoutFeatures(S3):
+    """Words and the reading in context: what is left of ``s3`` without the sparse codes."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Use the engine's model; its index is not touched."""
+        super().__init__(engine)
+        settings = engine.retrieve_settings
+        fusion = settings.fusion.model_copy(update={"features_weight": 0.0})
+        candidates = settings.candidates.model_copy(update={"features": 0})
+        self.settings = settings.model_copy(update={"fusion": fusion, "candidates": candidates})
 
 
 class S3Attention(S3):
@@ -53,6 +112,16 @@ class S3Attention(S3):
 
     mode: Mode = "features"
     scoring: Scoring | None = "attention"
+
+    def __init__(self, engine: Engine) -> None:
+        """Use the engine's model; its index is not touched.
+
+        Raises:
+            MethodUnavailable: the profile has no heads.
+        """
+        super().__init__(engine)
+        if not engine.profile.card.heads:
+            raise MethodUnavailable(f"profile {engine.profile.card.name} has no query heads")
 
 
 class S3Pure(S3):
@@ -66,6 +135,7 @@ class S3Pure(S3):
 class S3Hybrid(S3):
     """S3-Hybrid: Eq. 7 in union with BM25 and lead/tail, as published."""
 
+    mode: Mode = "fast"
     scoring: Scoring | None = "coactivation"
     settings = PUBLISHED
 
@@ -73,4 +143,5 @@ class S3Hybrid(S3):
 class TantivyBM25(S3):
     """The words leg alone."""
 
+    note = "its index seconds are those of the whole scan, which words alone would not need"
     mode: Mode = "bm25"

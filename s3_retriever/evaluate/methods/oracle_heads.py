@@ -1,0 +1,93 @@
+"""The chosen heads without an autoencoder: what the codes can reach at most."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from s3_retriever.config import RetrieveSettings
+from s3_retriever.engine import Engine
+from s3_retriever.evaluate.collection import Collection, Place
+from s3_retriever.evaluate.methods.method import MethodUnavailable
+from s3_retriever.evaluate.methods.s3 import scanned
+from s3_retriever.retrieve.candidates import Run, find_candidates
+from s3_retriever.retrieve.fusion import fuse
+from s3_retriever.retrieve.question import project_question
+from s3_retriever.retrieve.scoring import AttentionScorer
+from s3_retriever.retrieve.spans import pieces_from_scores
+from s3_retriever.scan.chunks import chunks_of
+from s3_retriever.types import Document
+
+__all__ = ["HeadOracle"]
+
+
+class HeadOracle:
+    """``s3-attention`` with the keys themselves, kept whole in memory, in place of their codes."""
+
+    note = "keys whole, in memory"
+
+    def __init__(self, engine: Engine) -> None:
+        """Use the engine's model, profile and settings; its index is not touched.
+
+        Raises:
+            MethodUnavailable: the profile has no heads.
+        """
+        self._generator = engine.generator
+        self._profile = engine.profile
+        if not self._profile.card.heads:
+            raise MethodUnavailable(f"profile {self._profile.card.name} has no query heads")
+        self._chunk_tokens = engine.scan_settings.chunk_tokens
+        self._settings: RetrieveSettings = engine.retrieve_settings
+        self._scanned = scanned(engine)
+
+    def read(self, collection: Collection) -> None:
+        """See :class:`~s3_retriever.evaluate.methods.method.Method`."""
+        self._index = self._scanned.of(collection).index
+        self._keys = {d.id: self._read_keys(d) for d in collection.documents}
+        null = self._settings.scoring.null_question
+        self._null = (
+            project_question(self._generator, self._profile, null) if null is not None else None
+        )
+
+    def rank(self, question: str) -> list[Place]:
+        """See :class:`~s3_retriever.evaluate.methods.method.Method`."""
+        projected = project_question(self._generator, self._profile, question)
+        scorer = AttentionScorer(self._profile, self._generator.layout, projected, self._null)
+        runs = find_candidates(
+            self._index.snapshot,
+            self._index.candidates,
+            question,
+            scorer.features(self._settings.candidates.query_features),
+            self._settings.candidates,
+            None,
+            "features",
+        )
+        if not runs:
+            return []
+        scores = scorer.score_keys(self._keys_of(runs))
+        pieces = pieces_from_scores(runs, scores, self._settings.density, self._settings.spans)
+        fused = [item.piece for item in fuse({"features": pieces}, self._settings.fusion)]
+        return [Place(piece.entry.id, piece.start, piece.end) for piece in fused]
+
+    def _read_keys(self, document: Document) -> list[Tensor]:
+        """Each hookpoint's keys ``(n_tokens, d_in)``, read as the scan reads."""
+        card = self._profile.card
+        prefix = self._generator.prefix_ids(card.chunk_prefix, bos=card.bos)
+        ids = self._generator.tokenize(document.text).ids
+        parts: list[list[Tensor]] = [[] for _ in card.hookpoints]
+        for start, end in chunks_of(len(ids), self._chunk_tokens):
+            chunk = np.append(prefix, ids[start:end])
+            found = self._generator.project([chunk], self._profile.layers).keys
+            for part, hookpoint in zip(parts, card.hookpoints, strict=True):
+                keys = found[hookpoint.layer][0, len(prefix) :, list(hookpoint.kv_heads)]
+                part.append(keys.flatten(1).float().cpu())
+        return [torch.cat(part) for part in parts]
+
+    def _keys_of(self, runs: list[Run]) -> list[Tensor]:
+        found: list[list[Tensor]] = [[] for _ in self._profile.card.hookpoints]
+        for run in runs:
+            first = run.entry.tokens[0]
+            for part, keys in zip(found, self._keys[run.entry.id], strict=True):
+                part.append(keys[run.rows[0] - first : run.rows[1] - first])
+        return [torch.cat(part) for part in found]
