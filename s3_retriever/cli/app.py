@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from s3_retriever.cli.ask import ask
 from s3_retriever.cli.bench import bench
+from s3_retriever.cli.calibrate import calibrate
 from s3_retriever.cli.demo import demo
 from s3_retriever.cli.display import errors, visible
 from s3_retriever.cli.doctor import doctor
@@ -47,10 +48,9 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
-for _command in (demo, index, search, ask, info, doctor, train):
+for _command in (demo, index, search, ask, info, doctor, train, calibrate):
     app.command()(_command)
 app.add_typer(evaluate, name="evaluate")
-app.add_typer(bench, name="bench")
 app.add_typer(bench, name="bench")
 
 

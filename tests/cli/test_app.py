@@ -25,7 +25,7 @@ def test_help_names_every_command_and_loads_no_torch() -> None:
     done = subprocess.run([PYTHON, "-c", code, "--help"], capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stdout.rstrip().endswith("set()")
-    for name in ("demo", "index", "search", "ask", "info", "doctor", "train"):
+    for name in ("demo", "index", "search", "ask", "info", "doctor", "train", "calibrate"):
         assert f" {name} " in done.stdout
 
 

@@ -1,0 +1,1 @@
+"""Calibration: which query heads of a model retrieve, and how much each should count."""
