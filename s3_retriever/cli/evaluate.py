@@ -15,6 +15,21 @@ from s3_retriever.evaluate.collection import Setting
 
 __all__ = ["evaluate"]
 
+DataOption = Annotated[
+    Path, typer.Option(help="Multi-hop records, QMSum meetings, SQuAD (JSON), or a BEIR folder.")
+]
+SettingOption = Annotated[
+    Setting,
+    typer.Option(
+        help="distractor: each question's own context as one long document. corpus: the drawn "
+        "questions' documents (BEIR: all) as one index."
+    ),
+]
+BudgetsOption = Annotated[str, typer.Option(help="Tokens, with commas.")]
+LimitOption = Annotated[Optional[int], typer.Option(min=1, help="At most so many questions.")]
+SeedOption = Annotated[int, typer.Option(help="Of the draw and the intervals.")]
+FiguresOption = Annotated[Optional[Path], typer.Option("--json", help="Write the figures.")]
+
 evaluate = typer.Typer(help="Measure quality.", no_args_is_help=True)
 
 
@@ -25,24 +40,15 @@ def _root() -> None:
 
 @evaluate.command()
 def retrieval(
-    data: Annotated[
-        Path,
-        typer.Option(help="Multi-hop records, QMSum meetings, SQuAD (JSON), or a BEIR folder."),
-    ],
-    setting: Annotated[
-        Setting,
-        typer.Option(
-            help="distractor: each question's own context as one long document. corpus: the drawn "
-            "questions' documents (BEIR: all) as one index."
-        ),
-    ] = "distractor",
+    data: DataOption,
+    setting: SettingOption = "distractor",
     methods: Annotated[
         Optional[str], typer.Option(help="Names with commas between. Default: all.")
     ] = None,
-    budgets: Annotated[str, typer.Option(help="Tokens, with commas.")] = "64,128,256,512",
-    limit: Annotated[Optional[int], typer.Option(min=1, help="At most so many questions.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the draw and the intervals.")] = 0,
-    json_out: Annotated[Optional[Path], typer.Option("--json", help="Write the figures.")] = None,
+    budgets: BudgetsOption = "64,128,256,512",
+    limit: LimitOption = None,
+    seed: SeedOption = 0,
+    json_out: FiguresOption = None,
     report_out: Annotated[Optional[Path], typer.Option("--report", help="Write a page.")] = None,
     plot_out: Annotated[
         Optional[Path], typer.Option("--plot", help="Draw evidence recall by budget (.png, .svg).")
@@ -59,12 +65,9 @@ def retrieval(
     from s3_retriever.evaluate.report import report
     from s3_retriever.evaluate.retrieval import evaluate_retrieval
 
-    # what can fail is tried before an hour of measuring, not after it
     names = _names(methods, list(METHODS))
     wanted = _budgets(budgets)
-    for out in (json_out, report_out, plot_out):
-        if out and not out.absolute().parent.is_dir():
-            raise InputError(f"{out} cannot be written: its folder does not exist")
+    _check_outputs(json_out, report_out, plot_out)
     if plot_out:
         require_matplotlib()
     collections = load_collections(data, setting=setting, limit=limit, seed=seed)
@@ -97,6 +100,65 @@ def retrieval(
     if plot_out:
         plot_recall(result, plot_out)
     console.print(page, soft_wrap=True, markup=False, highlight=False)
+
+
+@evaluate.command()
+def stages(
+    data: DataOption,
+    setting: SettingOption = "distractor",
+    budgets: BudgetsOption = "256,512",
+    limit: LimitOption = None,
+    seed: SeedOption = 0,
+    json_out: FiguresOption = None,
+    plot_out: Annotated[
+        Optional[Path], typer.Option("--plot", help="Draw the recall by stage (.png, .svg).")
+    ] = None,
+    profile: ProfileOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Measure where s3 loses evidence: candidates, ranked spans, budgets."""
+    from s3_retriever.engine import DEFAULT_PROFILE, Engine
+    from s3_retriever.evaluate.datasets import load_collections
+    from s3_retriever.evaluate.plot import require_matplotlib
+    from s3_retriever.evaluate.stages import measure_stages, plot_stages
+
+    wanted = _budgets(budgets)
+    _check_outputs(json_out, plot_out)
+    if plot_out:
+        require_matplotlib()
+    collections = load_collections(data, setting=setting, limit=limit, seed=seed)
+    n = sum(len(c.questions) for c in collections)
+    if not any(q.evidence for c in collections for q in c.questions):
+        raise InputError(f"{data} labels no evidence")
+    with waiting("loading the model ..."):
+        engine = Engine.from_profile(profile or DEFAULT_PROFILE, model=model, device=device)
+    with progress_bar() as bar:
+        task = bar.add_task("questions", total=n, note="")
+        found = measure_stages(
+            engine,
+            collections,
+            budgets=wanted,
+            seed=seed,
+            on_question=lambda done: bar.update(task, completed=done),
+        )
+    title = f"{data.name}, {setting} setting, {n} questions"
+    if json_out:
+        record = {"data": data.name, "setting": setting, "n": n, "seed": seed, "stages": found}
+        json_out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    if plot_out:
+        plot_stages(found, title, plot_out)
+    console.print(title, soft_wrap=True, markup=False, highlight=False)
+    for stage, recall in found.items():
+        row = f"{stage:<28} {recall['mean']:.3f} ({recall['low']:.3f} to {recall['high']:.3f})"
+        console.print(row, soft_wrap=True, markup=False, highlight=False)
+
+
+def _check_outputs(*outs: Path | None) -> None:
+    """What can fail is tried before an hour of measuring, not after it."""
+    for out in outs:
+        if out and not out.absolute().parent.is_dir():
+            raise InputError(f"{out} cannot be written: its folder does not exist")
 
 
 def _names(given: str | None, known: list[str]) -> list[str]:

@@ -11,10 +11,10 @@ from s3_retriever.engine import Engine
 from s3_retriever.evaluate.collection import Collection, Place
 from s3_retriever.evaluate.methods.method import MethodUnavailable
 from s3_retriever.evaluate.methods.s3 import scanned
-from s3_retriever.retrieve.candidates import Run, find_candidates
+from s3_retriever.evaluate.proposals import proposals
+from s3_retriever.retrieve.candidates import Run
 from s3_retriever.retrieve.fusion import fuse
 from s3_retriever.retrieve.question import project_question
-from s3_retriever.retrieve.scoring import AttentionScorer
 from s3_retriever.retrieve.spans import pieces_from_scores
 from s3_retriever.scan.chunks import chunks_of
 from s3_retriever.types import Document
@@ -43,7 +43,7 @@ class HeadOracle:
 
     def read(self, collection: Collection) -> None:
         """See :class:`~s3_retriever.evaluate.methods.method.Method`."""
-        self._index = self._scanned.of(collection).index
+        self._index = self._scanned.of(collection)
         self._keys = {d.id: self._read_keys(d) for d in collection.documents}
         null = self._settings.scoring.null_question
         self._null = (
@@ -52,17 +52,7 @@ class HeadOracle:
 
     def rank(self, question: str) -> list[Place]:
         """See :class:`~s3_retriever.evaluate.methods.method.Method`."""
-        projected = project_question(self._generator, self._profile, question)
-        scorer = AttentionScorer(self._profile, self._generator.layout, projected, self._null)
-        runs = find_candidates(
-            self._index.snapshot,
-            self._index.candidates,
-            question,
-            scorer.features(self._settings.candidates.query_features),
-            self._settings.candidates,
-            None,
-            "features",
-        )
+        scorer, runs = proposals(self._index, question, "features", self._null)
         if not runs:
             return []
         scores = scorer.score_keys(self._keys_of(runs))

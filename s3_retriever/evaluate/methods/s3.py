@@ -72,14 +72,15 @@ class S3:
     def __init__(self, engine: Engine) -> None:
         """Use the engine's model; its index is not touched."""
         self._scanned = scanned(engine)
+        self.index = engine
 
     def read(self, collection: Collection) -> None:
         """See :class:`~s3_retriever.evaluate.methods.method.Method`."""
-        self._index = self._scanned.of(collection)
+        self.index = self._scanned.of(collection)
 
     def rank(self, question: str) -> list[Place]:
         """See :class:`~s3_retriever.evaluate.methods.method.Method`."""
-        spans = self._index.retrieve(
+        spans = self.index.retrieve(
             question,
             max_tokens=None,
             mode=self.mode,
