@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "CandidateSettings",
-    "ChainSettings",
     "DensitySettings",
+    "FeedbackSettings",
     "FusionSettings",
     "Mode",
     "RerankSettings",
@@ -130,14 +130,15 @@ class SpanSettings(_Settings):
 class FusionSettings(_Settings):
     """The union of the legs (published Eq. 8)."""
 
-    features_weight: float = Field(default=0.7, ge=0)
+    features_weight: float = Field(default=1.0, ge=0)
     """Of the features' relative scores; 0 leaves the leg out."""
     bm25_weight: float = Field(default=1.0, ge=0)
     """Of the words' relative scores; 0 leaves the leg out."""
-    chain_weight: float = Field(default=1.0, ge=0)
-    """Of the relative scores of the second hop; 0 leaves it out."""
-    likelihood_weight: float = Field(default=4.0, ge=0)
-    """Of the relative scores of the reading in context; 0 leaves it out."""
+    feedback_weight: float = Field(default=1.0, ge=0)
+    """Of the relative scores of text that the best evidence leads to; 0 leaves it out."""
+    likelihood_weight: float = Field(default=3.0, ge=0)
+    """Of the relative scores of passages that make the question likely; 0 leaves the reading in
+    context out."""
     bm25_spans: int = Field(default=40, ge=1)
     """Most spans from words."""
     lead_tokens: int = Field(default=0, ge=0)
@@ -145,12 +146,12 @@ class FusionSettings(_Settings):
     documents and on in ``compress``."""
     tail_tokens: int = Field(default=0, ge=0)
     """Last tokens of the best document, as above."""
-    paragraph_weight: float = Field(default=1.0, ge=0)
-    """Share of its paragraph's best score that a span gets on top; 0 switches it off. Chosen on
-    100 HotpotQA calibration questions."""
+    paragraph_weight: float = Field(default=0.8, ge=0)
+    """Share of its paragraph's best score that a span gets on top; 0 switches it off. How all
+    weights were chosen: docs/quality.md."""
 
 
-class ChainSettings(_Settings):
+class FeedbackSettings(_Settings):
     """The second hop: what the best evidence mentions and the question does not."""
 
     evidence: int = Field(default=2, ge=1)
@@ -172,8 +173,6 @@ class RerankSettings(_Settings):
     """Most passages."""
     passage_tokens: int = Field(default=256, ge=1)
     """Longest passage; longer paragraphs are read around their candidates."""
-    passage_weight: float = Field(default=2.0, ge=0)
-    """What a passage's gain adds to each of its sentences' own."""
 
 
 class RetrieveSettings(_Settings):
@@ -184,5 +183,5 @@ class RetrieveSettings(_Settings):
     density: DensitySettings = DensitySettings()
     spans: SpanSettings = SpanSettings()
     fusion: FusionSettings = FusionSettings()
-    chain: ChainSettings = ChainSettings()
+    feedback: FeedbackSettings = FeedbackSettings()
     rerank: RerankSettings = RerankSettings()

@@ -1,15 +1,13 @@
 """How likely a passage makes a question: the generator's own judgement of relevance.
 
 Source: query likelihood by a language model (Ponte and Croft 1998; Sachan et al. 2022, arXiv
-2204.07496). Here several copies of the question follow each passage in one forward pass, each
-seeing only its part of the passage, so a passage is read once however many of its sentences are
-judged.
+2204.07496). Several passages, each with its copy of the question, share one forward pass without
+padding and the prefix before them; an attention mask keeps them apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +16,7 @@ import torch
 if TYPE_CHECKING:
     from s3_retriever.generator.generator import Generator
 
-__all__ = ["PassageView", "question_log_likelihoods"]
+__all__ = ["question_log_likelihoods"]
 
 PREFIX = "Passage: "
 SUFFIX = "\nQuestion:"
@@ -29,56 +27,45 @@ _LOGIT_ROWS = 128
 """Rows of logits turned to float32 at once: 50 MB for a vocabulary of 100,000."""
 
 
-@dataclass(frozen=True)
-class PassageView:
-    """A passage, and what of it each copy of the question sees."""
-
-    ids: np.ndarray
-    """``(n_tokens,)`` token ids."""
-    views: tuple[tuple[tuple[int, int], ...], ...]
-    """For each copy the token ranges it sees, first and one past the last."""
-
-    def packed_length(self, tail: int) -> int:
-        """Tokens in a pack when a copy of the question has ``tail`` tokens."""
-        return len(self.ids) + tail * len(self.views)
-
-
 def question_log_likelihoods(
-    generator: Generator, passages: Sequence[PassageView], question: str
-) -> list[np.ndarray]:
-    """Log-probability of each token of a question after each view of each passage.
-
-    A token of a passage sees the passage up to itself; a copy of the question sees its ranges and
-    itself, and stands where the passage ends.
+    generator: Generator, passages: Sequence[np.ndarray], question: str
+) -> np.ndarray:
+    """Log-probability of each token of a question after each passage.
 
     Args:
         generator: the resident model.
-        passages: what to read; each with at least one view.
+        passages: token ids ``(n_tokens,)`` of each.
         question: plain text.
 
     Returns:
-        One ``(n_views, n_question_tokens)`` float32 array a passage, in nats.
+        ``(n_passages, n_question_tokens)`` float32, in nats.
+
+    Example:
+        >>> generator = Generator.load("HuggingFaceTB/SmolLM2-135M-Instruct")
+        >>> passages = [generator.tokenize(text).ids for text in ("Cats purr.", "It rained.")]
+        >>> values = question_log_likelihoods(generator, passages, "What do cats do?")
+        >>> bool(values[0].sum() > values[1].sum())
+        True
     """
     # a model that knows a beginning-of-text token expects one
     prefix = generator.prefix_ids(PREFIX, bos=generator.adds_bos)
     asked = generator.tokenize(" " + question).ids
     tail = np.concatenate([generator.tokenize(SUFFIX).ids, asked])
-    found: list[np.ndarray] = []
-    for pack in _packs(passages, len(prefix), len(tail)):
-        rows = _read(generator, prefix, pack, tail, len(asked))
-        ends = np.cumsum([len(p.views) for p in pack])[:-1]
-        found += np.split(rows, ends)
-    return found
+    packs = _packs(passages, len(prefix), len(tail))
+    return np.concatenate(
+        [_read(generator, prefix, pack, tail, len(asked)) for pack in packs]
+        or [np.empty((0, len(asked)), dtype=np.float32)]
+    )
 
 
 def _packs(
-    passages: Sequence[PassageView], prefix: int, tail: int
-) -> Iterator[Sequence[PassageView]]:
+    passages: Sequence[np.ndarray], prefix: int, tail: int
+) -> Iterator[Sequence[np.ndarray]]:
     """Passages in order, as many a pack as fit; a longer one is alone."""
-    pack: list[PassageView] = []
+    pack: list[np.ndarray] = []
     length = prefix
     for passage in passages:
-        cost = passage.packed_length(tail)
+        cost = len(passage) + tail
         if pack and length + cost > _PACK_TOKENS:
             yield pack
             pack, length = [], prefix
@@ -91,37 +78,22 @@ def _packs(
 def _read(
     generator: Generator,
     prefix: np.ndarray,
-    pack: Sequence[PassageView],
+    pack: Sequence[np.ndarray],
     tail: np.ndarray,
     n_asked: int,
 ) -> np.ndarray:
-    """``(n_views of all passages, n_asked)`` log-probabilities."""
-    size = len(prefix) + sum(p.packed_length(len(tail)) for p in pack)
-    ids = np.empty(size, dtype=np.int64)
-    positions = np.empty(size, dtype=np.int64)
-    sees = np.zeros((size, size), dtype=bool)
-    ids[: len(prefix)] = prefix
-    positions[: len(prefix)] = np.arange(len(prefix))
-    sees[:, : len(prefix)] = True
-    at = len(prefix)
-    tails = []
-    for passage in pack:
-        first, end = at, at + len(passage.ids)
-        ids[first:end] = passage.ids
-        positions[first:end] = len(prefix) + np.arange(end - first)
-        sees[first:end, first:end] = True
-        at = end
-        for view in passage.views:
-            copy = slice(at, at + len(tail))
-            ids[copy] = tail
-            positions[copy] = len(prefix) + (end - first) + np.arange(len(tail))
-            sees[copy, copy] = True
-            for low, high in view:
-                sees[copy, first + low : first + high] = True
-            tails.append(at)
-            at += len(tail)
-    sees &= np.tri(size, dtype=bool)
-    asked_at = np.add.outer(np.array(tails), np.arange(len(tail) - n_asked, len(tail)))
+    """``(n_passages, n_asked)`` log-probabilities, by one forward pass."""
+    parts = [np.concatenate([passage, tail]) for passage in pack]
+    ids = np.concatenate([prefix, *parts]).astype(np.int64)
+    positions = np.concatenate(
+        [np.arange(len(prefix)), *(len(prefix) + np.arange(len(part)) for part in parts)]
+    )
+    # the prefix is part 0, which every part sees; a part sees itself up to each token
+    owner = np.repeat(np.arange(len(parts) + 1), [len(prefix), *map(len, parts)])
+    sees = np.equal.outer(owner, owner) | (owner == 0)
+    sees &= np.tri(len(ids), dtype=bool)
+    ends = len(prefix) + np.cumsum([len(part) for part in parts])
+    asked_at = np.add.outer(ends, np.arange(-n_asked, 0))
     values = _log_probabilities(generator, ids, positions, sees, asked_at.ravel())
     return values.reshape(asked_at.shape)
 

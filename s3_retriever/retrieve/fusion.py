@@ -40,7 +40,7 @@ def fuse(legs: Mapping[str, Sequence[Piece]], settings: FusionSettings) -> list[
     weights = {
         "features": settings.features_weight,
         "bm25": settings.bm25_weight,
-        "chain": settings.chain_weight,
+        "feedback": settings.feedback_weight,
         "likelihood": settings.likelihood_weight,
     }
     for leg, pieces in legs.items():

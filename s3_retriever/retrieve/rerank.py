@@ -8,21 +8,19 @@ nothing: a passage is credited for what it explains and not blamed for the rest.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from s3_retriever.config import RerankSettings
 from s3_retriever.generator.generator import Generator
-from s3_retriever.generator.likelihood import PassageView, question_log_likelihoods
+from s3_retriever.generator.likelihood import question_log_likelihoods
 from s3_retriever.retrieve.fusion import FusedPiece
 from s3_retriever.retrieve.spans import Piece
 from s3_retriever.text import sentences
 
 __all__ = ["Passage", "clamped_gains", "find_passages", "pieces_from_likelihood"]
 
-_HEADING_CHARACTERS = 120
-"""A first line up to this long names what the paragraph is about."""
 _CHARACTERS_A_TOKEN = 8
 """More than a token has on average in any language: how far around a candidate to look."""
 
@@ -37,6 +35,11 @@ class Passage:
     end: int
     sentences: tuple[tuple[int, int], ...]
 
+    @property
+    def text(self) -> str:
+        """The characters."""
+        return self.piece.segment.text(self.piece.entry)[self.start : self.end]
+
     def holds(self, piece: Piece) -> bool:
         """Whether ``piece`` lies in it."""
         same = self.piece.entry is piece.entry
@@ -44,35 +47,27 @@ class Passage:
 
 
 def pieces_from_likelihood(
-    generator: Generator, question: str, fused: Sequence[FusedPiece], settings: RerankSettings
+    generator: Generator, question: str, passages: Sequence[Passage]
 ) -> list[Piece]:
-    """Every sentence around the best candidates, by how likely it makes the question; best first.
+    """The sentences of some passages, by how likely their passage makes the question; best first.
 
-    A sentence's score is its own clamped gain (it is read together with the paragraph's first line)
-    plus :attr:`RerankSettings.passage_weight` times its passage's, in nats per token of the
-    question.
+    A score is a clamped gain in nats per token of the question; passages without gain are left out.
 
     Args:
         generator: the resident model.
         question: plain text.
-        fused: candidates, best first.
-        settings: how much is read.
+        passages: what is read.
     """
-    passages = find_passages(fused, settings)
     if not passages:
         return []
     values = question_log_likelihoods(
-        generator, [_view(generator, passage) for passage in passages], question
+        generator, [generator.tokenize(passage.text).ids for passage in passages], question
     )
-    whole = clamped_gains(np.stack([rows[0] for rows in values]))
-    single = clamped_gains(np.concatenate([rows[1:] for rows in values]))
-    owners = np.repeat(np.arange(len(passages)), [len(p.sentences) for p in passages])
-    scores = single + settings.passage_weight * whole[owners]
-    bounds = [bound for passage in passages for bound in passage.sentences]
     pieces = [
-        Piece(passages[owner].piece.segment, passages[owner].piece.entry, *bound, float(score))
-        for owner, bound, score in zip(owners, bounds, scores, strict=True)
-        if score > 0
+        replace(passage.piece, start=start, end=end, score=gain)
+        for passage, gain in zip(passages, clamped_gains(values).tolist(), strict=True)
+        for start, end in passage.sentences
+        if gain > 0
     ]
     return sorted(pieces, key=lambda piece: -piece.score)
 
@@ -135,23 +130,3 @@ def _count(piece: Piece, start: int, end: int) -> int:
     starts = piece.segment.starts[slice(*piece.entry.tokens)]
     low, high = np.searchsorted(starts, [start, end])
     return int(high - low)
-
-
-def _view(generator: Generator, passage: Passage) -> PassageView:
-    """The passage as a whole, then each of its sentences with the heading."""
-    text = passage.piece.segment.text(passage.piece.entry)[passage.start : passage.end]
-    tokens = generator.tokenize(text)
-    bounds = np.array(passage.sentences) - passage.start
-    # a token that begins with the space before a sentence is the sentence's first
-    lows = np.searchsorted(tokens.ends, bounds[:, 0], side="right")
-    highs = np.searchsorted(tokens.starts, bounds[:, 1])
-    ranges = [(int(low), int(high)) for low, high in zip(lows, highs, strict=True)]
-    heading = int(np.searchsorted(tokens.starts, _heading_length(text)))
-    views = [((0, heading), (max(low, heading), high)) for low, high in ranges]
-    return PassageView(tokens.ids, (((0, len(tokens)),), *views))
-
-
-def _heading_length(text: str) -> int:
-    """Characters of the first line if it is short enough for a heading, else 0."""
-    end = text.find("\n", 0, _HEADING_CHARACTERS)
-    return max(end, 0)

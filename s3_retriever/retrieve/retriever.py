@@ -16,10 +16,10 @@ from s3_retriever.index.filters import Filter, compile_filter
 from s3_retriever.index.store import Index, Snapshot
 from s3_retriever.profile import Profile
 from s3_retriever.retrieve.candidates import Run, codes_of, find_candidates, runs_of
-from s3_retriever.retrieve.chain import new_words, pieces_from_chain
+from s3_retriever.retrieve.feedback import new_words, pieces_from_feedback
 from s3_retriever.retrieve.fusion import FusedPiece, fill_budget, fuse, lead_and_tail
 from s3_retriever.retrieve.question import ProjectedQuestion, project_question
-from s3_retriever.retrieve.rerank import pieces_from_likelihood
+from s3_retriever.retrieve.rerank import find_passages, pieces_from_likelihood
 from s3_retriever.retrieve.scoring import AttentionScorer, CoactivationScorer
 from s3_retriever.retrieve.spans import Piece, pieces_from_scores
 from s3_retriever.retrieve.words import pieces_from_words
@@ -87,25 +87,24 @@ class Retriever:
                 index.candidates, question, runs, settings.fusion.bm25_spans
             )
         if mode in ("hybrid", "fast"):
-            best = next((pieces for pieces in legs.values() if pieces), [])
-            legs["lead_tail"] = lead_and_tail(best, settings.fusion)
+            first = next((pieces for pieces in legs.values() if pieces), [])
+            legs["lead_tail"] = lead_and_tail(first, settings.fusion)
         fused = fuse(legs, settings.fusion)
-        if "chain" in wanted and fused:
-            legs["chain"] = self._second_hop(
+        if "feedback" in wanted and fused:
+            legs["feedback"] = self._feedback(
                 snapshot, index.candidates, question, fused, runs, documents, settings
             )
             fused = fuse(legs, settings.fusion)
-        if "likelihood" in wanted:
-            legs["likelihood"] = pieces_from_likelihood(
-                self._generator, question, fused, settings.rerank
-            )
+        if "likelihood" in wanted and fused:
+            passages = find_passages(fused, settings.rerank)
+            legs["likelihood"] = pieces_from_likelihood(self._generator, question, passages)
             fused = fuse(legs, settings.fusion)
         chosen = fill_budget(fused, max_tokens, k, self._generator.count_tokens)
         tokens = _token_scores(runs, scores) if token_scores else _no_tokens
         return [_span(item, rank, tokens) for rank, item in enumerate(chosen)]
 
     @staticmethod
-    def _second_hop(
+    def _feedback(
         snapshot: Snapshot,
         candidates: CandidateIndex,
         question: str,
@@ -115,14 +114,16 @@ class Retriever:
         settings: RetrieveSettings,
     ) -> list[Piece]:
         """What the best pieces lead to, among the candidates and what their words propose."""
-        best = fused[: settings.chain.evidence]
+        best = fused[: settings.feedback.evidence]
         evidence = [
-            (item, new_words(candidates, question, item.piece, settings.chain)) for item in best
+            (item, new_words(candidates, question, item.piece, settings.feedback)) for item in best
         ]
         words = [word for _, weights in evidence for word in weights]
-        hits = candidates.search_words(words, settings.chain.blocks, documents)
+        hits = candidates.search_words(words, settings.feedback.blocks, documents)
         proposed = runs_of(snapshot, (hit.block for hit in hits))
-        return pieces_from_chain(candidates, evidence, [*runs, *proposed], settings.chain.spans)
+        return pieces_from_feedback(
+            candidates, evidence, [*runs, *proposed], settings.feedback.spans
+        )
 
     def _scorer(
         self,
@@ -160,7 +161,7 @@ def _legs(mode: Mode, fusion: FusionSettings) -> set[str]:
     weights = {
         "features": fusion.features_weight,
         "bm25": fusion.bm25_weight,
-        "chain": fusion.chain_weight,
+        "feedback": fusion.feedback_weight,
     }
     if mode == "hybrid":
         weights["likelihood"] = fusion.likelihood_weight

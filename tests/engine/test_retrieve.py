@@ -51,7 +51,7 @@ def test_every_way_gives_exact_spans_in_budget(
     assert sum(engine.generator.count_tokens(s.text) for s in spans) <= 60
     assert [s.rank for s in spans] == list(range(len(spans)))
     assert [s.score for s in spans] == sorted((s.score for s in spans), reverse=True)
-    fast = {"features", "bm25", "chain"}
+    fast = {"features", "bm25", "feedback"}
     legs = {
         "hybrid": fast | {"likelihood"},
         "fast": fast,

@@ -81,8 +81,7 @@ def test_the_generator_prefers_what_answers(generator: Generator) -> None:
     pieces = pieces_from_likelihood(
         generator,
         "Who was the first keeper of the lighthouse?",
-        [candidate("yeast"), candidate("finished")],
-        RerankSettings(),
+        find_passages([candidate("yeast"), candidate("finished")], RerankSettings()),
     )
     assert {"lighthouse" in p.text or "keeper" in p.text for p in pieces[:2]} == {True}
     assert all(p.score > 0 for p in pieces)

@@ -31,9 +31,7 @@ __all__ = [
 PUBLISHED = RetrieveSettings(
     density=DensitySettings(kernel=8, centres=40),
     spans=SpanSettings(threshold=0.5),
-    fusion=FusionSettings(
-        features_weight=1, paragraph_weight=0, chain_weight=0, lead_tokens=16, tail_tokens=16
-    ),
+    fusion=FusionSettings(paragraph_weight=0, feedback_weight=0, lead_tokens=16, tail_tokens=16),
 )
 """Width 8, 40 centres, adaptive spans, plain union with lead and tail of the best document (their
 sizes are not published), nothing read again."""

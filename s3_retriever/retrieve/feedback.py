@@ -11,18 +11,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from s3_retriever.config import ChainSettings
+from s3_retriever.config import FeedbackSettings
 from s3_retriever.index.candidates import CandidateIndex
 from s3_retriever.retrieve.candidates import Run
 from s3_retriever.retrieve.fusion import FusedPiece
 from s3_retriever.retrieve.spans import Piece
 from s3_retriever.text import sentences
 
-__all__ = ["new_words", "pieces_from_chain"]
+__all__ = ["new_words", "pieces_from_feedback"]
 
 
 def new_words(
-    index: CandidateIndex, question: str, piece: Piece, settings: ChainSettings
+    index: CandidateIndex, question: str, piece: Piece, settings: FeedbackSettings
 ) -> dict[str, float]:
     """Rare words of a piece that the question lacks, with their inverse document frequency."""
     n_blocks = index.n_blocks()
@@ -36,7 +36,7 @@ def new_words(
     return found
 
 
-def pieces_from_chain(
+def pieces_from_feedback(
     index: CandidateIndex,
     evidence: Sequence[tuple[FusedPiece, Mapping[str, float]]],
     runs: Sequence[Run],

@@ -6,11 +6,11 @@ import math
 
 import pytest
 
-from s3_retriever.config import ChainSettings
+from s3_retriever.config import FeedbackSettings
 from s3_retriever.index.candidates import CandidateIndex
 from s3_retriever.index.segment import Segment
 from s3_retriever.retrieve.candidates import Run
-from s3_retriever.retrieve.chain import new_words, pieces_from_chain
+from s3_retriever.retrieve.feedback import new_words, pieces_from_feedback
 from s3_retriever.retrieve.fusion import FusedPiece
 from s3_retriever.retrieve.spans import Piece
 
@@ -45,25 +45,25 @@ def piece(segment: Segment, number: int, text: str, score: float = 1.0) -> Fused
 
 def test_new_words_are_rare_and_not_asked(index: CandidateIndex, segment: Segment) -> None:
     first = piece(segment, 0, "Aurora is a film by Mirelle Vasko.").piece
-    found = new_words(index, QUESTION, first, ChainSettings())
+    found = new_words(index, QUESTION, first, FeedbackSettings())
     # two of four blocks hold each name; "is", "a" and "by" stand in this block only
     assert found.keys() >= {"mirell", "vasko"}
     assert not found.keys() & set(index.words(QUESTION))
     assert found["vasko"] == pytest.approx(math.log(1 + 2.5 / 2.5))
-    assert "vasko" not in new_words(index, QUESTION + " Vasko?", first, ChainSettings())
+    assert "vasko" not in new_words(index, QUESTION + " Vasko?", first, FeedbackSettings())
 
 
-def test_the_second_hop_follows_names(index: CandidateIndex, segment: Segment) -> None:
+def test_the_feedback_follows_names(index: CandidateIndex, segment: Segment) -> None:
     evidence = [
         piece(segment, 0, "Aurora is a film by Mirelle Vasko.", 2.0),
         piece(segment, 0, "It was shot in Oslo.", 1.0),
     ]
-    with_words = [(e, new_words(index, QUESTION, e.piece, ChainSettings())) for e in evidence]
+    with_words = [(e, new_words(index, QUESTION, e.piece, FeedbackSettings())) for e in evidence]
     runs = [Run(segment, entry, entry.tokens) for entry in segment.entries]
-    found = pieces_from_chain(index, with_words, [*runs, runs[1]], 10)
+    found = pieces_from_feedback(index, with_words, [*runs, runs[1]], 10)
     assert [p.entry.id for p in found] == ["director", "city"]
     vasko = math.log(1 + 2.5 / 2.5)
     assert found[0].score == pytest.approx(2 * vasko)  # both names, by the best evidence
     assert found[1].score == pytest.approx(0.5 * vasko)  # one name as rare, half the evidence
-    assert pieces_from_chain(index, with_words, runs, 1) == found[:1]
-    assert pieces_from_chain(index, [], runs, 10) == []
+    assert pieces_from_feedback(index, with_words, runs, 1) == found[:1]
+    assert pieces_from_feedback(index, [], runs, 10) == []
