@@ -30,11 +30,22 @@ __all__ = [
 
 PUBLISHED = RetrieveSettings(
     density=DensitySettings(kernel=8, centres=40),
-    spans=SpanSettings(threshold=0.5),
-    fusion=FusionSettings(paragraph_weight=0, feedback_weight=0, lead_tokens=16, tail_tokens=16),
+    spans=SpanSettings(threshold=1.0),
+    fusion=FusionSettings(
+        features_weight=0.1,
+        feedback_weight=0,
+        likelihood_weight=0,
+        paragraph_weight=0,
+        lead_tokens=16,
+        tail_tokens=16,
+    ),
 )
-"""Width 8, 40 centres, adaptive spans, plain union with lead and tail of the best document (their
-sizes are not published), nothing read again."""
+"""Width 8, 40 centres, spans cut at sentence bounds, union with lead and tail of the best document.
+
+What the paper leaves open was chosen on 40 HotpotQA calibration questions: the size of lead and
+tail, that a peak's span is its sentence, and that the union is filled with BM25's spans first.
+Evidence recall at 256 tokens was 0.23 with spans grown to half of the peak and both legs weighed
+alike, 0.64 with single sentences, 0.72 with BM25's first."""
 
 _SCANNED: WeakKeyDictionary[Engine, Shared[Engine]] = WeakKeyDictionary()
 
