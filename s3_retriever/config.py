@@ -168,7 +168,7 @@ class RerankSettings(_Settings):
     """The generator's reading of the best candidates (``hybrid`` mode)."""
 
     window: int = Field(default=2048, ge=1)
-    """Most tokens of candidate passages to read."""
+    """Most tokens of candidate passages to read, and of the question's copies behind them."""
     passages: int = Field(default=24, ge=1)
     """Most passages."""
     passage_tokens: int = Field(default=256, ge=1)

@@ -89,16 +89,25 @@ def clamped_gains(log_probabilities: np.ndarray) -> np.ndarray:
     return gains
 
 
-def find_passages(fused: Sequence[FusedPiece], settings: RerankSettings) -> list[Passage]:
-    """The surroundings of the best candidates, until ``settings.window`` tokens are full."""
+def find_passages(
+    fused: Sequence[FusedPiece], question_tokens: int, settings: RerankSettings
+) -> list[Passage]:
+    """The surroundings of the best candidates, until ``settings.window`` tokens are full.
+
+    Args:
+        fused: candidates, best first.
+        question_tokens: length of the question: its copies take at most another window.
+        settings: how much is read.
+    """
     passages: list[Passage] = []
+    most = min(settings.passages, max(1, settings.window // max(1, question_tokens)))
     left = settings.window
     for item in fused:
         if any(passage.holds(item.piece) for passage in passages):
             continue
         passage = _around(item.piece, settings.passage_tokens)
         left -= _count(item.piece, passage.start, passage.end)
-        if left < 0 or len(passages) == settings.passages:
+        if left < 0 or len(passages) == most:
             break
         passages.append(passage)
     return passages

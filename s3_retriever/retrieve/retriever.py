@@ -96,7 +96,8 @@ class Retriever:
             )
             fused = fuse(legs, settings.fusion)
         if "likelihood" in wanted and fused:
-            passages = find_passages(fused, settings.rerank)
+            n_asked = self._generator.count_tokens(question)
+            passages = find_passages(fused, n_asked, settings.rerank)
             legs["likelihood"] = pieces_from_likelihood(self._generator, question, passages)
             fused = fuse(legs, settings.fusion)
         chosen = fill_budget(fused, max_tokens, k, self._generator.count_tokens)

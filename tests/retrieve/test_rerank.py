@@ -37,7 +37,9 @@ def test_one_candidate_gains_nothing() -> None:
 
 
 def test_a_passage_is_the_paragraph() -> None:
-    (passage,) = find_passages([candidate("first keeper"), candidate("finished")], RerankSettings())
+    (passage,) = find_passages(
+        [candidate("first keeper"), candidate("finished")], 9, RerankSettings()
+    )
     assert TEXT[passage.start : passage.end] == TEXT.split("\n\n")[0]
     assert [TEXT[a:b] for a, b in passage.sentences] == [
         "Skerry Point\nThe lighthouse was finished in 1887.",
@@ -47,15 +49,16 @@ def test_a_passage_is_the_paragraph() -> None:
 
 def test_a_long_paragraph_is_read_around_its_candidate() -> None:
     settings = RerankSettings(passage_tokens=8)
-    (passage,) = find_passages([candidate("ferment for")], settings)
+    (passage,) = find_passages([candidate("ferment for")], 9, settings)
     assert TEXT[passage.start : passage.end] == "Flour and water ferment for a week."
 
 
 def test_the_window_bounds_what_is_read() -> None:
     both = [candidate("finished"), candidate("yeast")]
-    assert len(find_passages(both, RerankSettings())) == 2
-    assert len(find_passages(both, RerankSettings(window=20))) == 1
-    assert len(find_passages(both, RerankSettings(passages=1))) == 1
+    assert len(find_passages(both, 9, RerankSettings())) == 2
+    assert len(find_passages(both, 9, RerankSettings(window=20))) == 1
+    assert len(find_passages(both, 9, RerankSettings(passages=1))) == 1
+    assert len(find_passages(both, 1500, RerankSettings())) == 1  # two copies exceed the window
 
 
 @given(
@@ -69,7 +72,7 @@ def test_passages_hold_their_candidate(text: str, at: int, length: int, most: in
     end = min(len(text), start + length)
     segment = Segment.build("s", [code("a", text)], N_LATENTS)
     fused = [FusedPiece(Piece(segment, segment.entries[0], start, end, 1.0), 1.0, {})]
-    for passage in find_passages(fused, RerankSettings(passage_tokens=most)):
+    for passage in find_passages(fused, 9, RerankSettings(passage_tokens=most)):
         assert 0 <= passage.start < passage.end <= len(text)
         assert passage.sentences[0][0] == passage.start
         assert passage.sentences[-1][1] == passage.end
@@ -81,7 +84,7 @@ def test_the_generator_prefers_what_answers(generator: Generator) -> None:
     pieces = pieces_from_likelihood(
         generator,
         "Who was the first keeper of the lighthouse?",
-        find_passages([candidate("yeast"), candidate("finished")], RerankSettings()),
+        find_passages([candidate("yeast"), candidate("finished")], 9, RerankSettings()),
     )
     assert {"lighthouse" in p.text or "keeper" in p.text for p in pieces[:2]} == {True}
     assert all(p.score > 0 for p in pieces)
