@@ -134,9 +134,9 @@ class FusionSettings(_Settings):
     """Of the features' relative scores; 0 leaves the leg out."""
     bm25_weight: float = Field(default=1.0, ge=0)
     """Of the words' relative scores; 0 leaves the leg out."""
-    feedback_weight: float = Field(default=1.0, ge=0)
+    feedback_weight: float = Field(default=1.5, ge=0)
     """Of the relative scores of text that the best evidence leads to; 0 leaves it out."""
-    likelihood_weight: float = Field(default=3.0, ge=0)
+    likelihood_weight: float = Field(default=2.0, ge=0)
     """Of the relative scores of passages that make the question likely; 0 leaves the reading in
     context out."""
     bm25_spans: int = Field(default=40, ge=1)
