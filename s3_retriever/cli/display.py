@@ -175,6 +175,8 @@ def best_words(span: Span) -> list[tuple[int, int]]:
     ranges: list[tuple[int, int]] = []
     for token in sorted(best, key=lambda t: t.start):
         start, end = max(token.start - span.start, 0), min(token.end, span.end) - span.start
+        if end <= start:  # outside the span
+            continue
         piece = span.text[start:end]
         start += len(piece) - len(piece.lstrip())
         end -= len(piece) - len(piece.rstrip())

@@ -62,6 +62,9 @@ class TestBestWords:
     def test_neither_punctuation_nor_a_score_of_nothing(self) -> None:
         assert display.best_words(span_of("a. b", [(0, 1, 0.0), (1, 2, 9.0)])) == []
 
+    def test_a_token_before_the_span_marks_nothing(self) -> None:
+        assert display.best_words(span_of("00", [(-2, -1, 1.0)], start=10)) == []
+
     def test_no_token_scores(self) -> None:
         assert display.best_words(span_of("text", [])) == []
 
