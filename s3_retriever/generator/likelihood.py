@@ -41,6 +41,7 @@ def question_log_likelihoods(
         ``(n_passages, n_question_tokens)`` float32, in nats.
 
     Example:
+        >>> from s3_retriever.generator.generator import Generator
         >>> generator = Generator.load("HuggingFaceTB/SmolLM2-135M-Instruct")
         >>> passages = [generator.tokenize(text).ids for text in ("Cats purr.", "It rained.")]
         >>> values = question_log_likelihoods(generator, passages, "What do cats do?")
