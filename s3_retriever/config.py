@@ -125,6 +125,9 @@ class SpanSettings(_Settings):
     """Longest growth from a peak, before widening to sentence bounds."""
     sentences: bool = True
     """Widen to sentence bounds; otherwise to whole words only."""
+    passage_tokens: int = Field(default=256, ge=1)
+    """Longest passage that is judged as one; of a longer paragraph it is what surrounds the
+    candidate."""
 
 
 class FusionSettings(_Settings):
@@ -134,8 +137,11 @@ class FusionSettings(_Settings):
     """Of the features' relative scores; 0 leaves the leg out."""
     bm25_weight: float = Field(default=1.0, ge=0)
     """Of the words' relative scores; 0 leaves the leg out."""
-    feedback_weight: float = Field(default=1.5, ge=0)
+    feedback_weight: float = Field(default=1.0, ge=0)
     """Of the relative scores of text that the best evidence leads to; 0 leaves it out."""
+    passages_weight: float = Field(default=1.0, ge=0)
+    """Of the relative scores of whole passages by their best tokens; 0 leaves them out, and so
+    does a ``features_weight`` of 0."""
     likelihood_weight: float = Field(default=2.0, ge=0)
     """Of the relative scores of passages that make the question likely; 0 leaves the reading in
     context out."""
@@ -171,8 +177,6 @@ class RerankSettings(_Settings):
     """Most tokens of candidate passages to read, and of the question's copies behind them."""
     passages: int = Field(default=24, ge=1)
     """Most passages."""
-    passage_tokens: int = Field(default=256, ge=1)
-    """Longest passage; longer paragraphs are read around their candidates."""
 
 
 class RetrieveSettings(_Settings):

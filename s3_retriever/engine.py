@@ -32,8 +32,8 @@ __all__ = ["AddReport", "CompressedContext", "Engine"]
 logger = logging.getLogger(__name__)
 
 DEFAULT_PROFILE = "smollm2-135m-instruct"
-COMPRESS_SETTINGS = RetrieveSettings(fusion=FusionSettings(lead_tokens=32, tail_tokens=32))
-"""One long text: Eq. 8's first and last tokens belong to the union."""
+_EDGES = {"lead_tokens": 32, "tail_tokens": 32}
+"""In ``compress``, of one long text, Eq. 8's first and last tokens belong to the union."""
 
 _COMPRESSED_KEPT = 4
 """Texts whose codes ``compress`` keeps, so that a second question need not read them again."""
@@ -104,7 +104,8 @@ class Engine:
         self.generator = generator
         self.profile = profile
         self.scan_settings = scan or ScanSettings()
-        self.retrieve_settings = retrieve or RetrieveSettings()
+        weights = profile.card.fusion or FusionSettings()
+        self.retrieve_settings = retrieve or RetrieveSettings(fusion=weights)
         self.index = Index(Path(path) if path is not None else None, profile)
         self._scanner = Scanner(generator, profile, self.scan_settings)
         self._retriever = Retriever(generator, profile)
@@ -306,7 +307,7 @@ class Engine:
         *,
         mode: Mode = "hybrid",
         scoring: Scoring | None = None,
-        settings: RetrieveSettings = COMPRESS_SETTINGS,
+        settings: RetrieveSettings | None = None,
         token_scores: bool = False,
     ) -> CompressedContext:
         """Cut one long text down to what ``question`` needs; no index on disk is made or used.
@@ -321,7 +322,8 @@ class Engine:
             max_tokens: budget of the result in the generator's tokens, separators included.
             mode: as in :meth:`retrieve`.
             scoring: as in :meth:`retrieve`.
-            settings: every stage's settings.
+            settings: every stage's settings. Default: the engine's, and the first and last 32
+                tokens of the text.
             token_scores: as in :meth:`retrieve`.
 
         Raises:
@@ -333,6 +335,9 @@ class Engine:
         if reason := problem_of(document):
             raise InputError(f"the text to compress: {reason}")
         index = self._compression_index(document)
+        if settings is None:
+            fusion = self.retrieve_settings.fusion.model_copy(update=_EDGES)
+            settings = self.retrieve_settings.model_copy(update={"fusion": fusion})
         spans = self._retriever.retrieve(
             index,
             question,

@@ -17,6 +17,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from s3_retriever.adapter import ADAPTER_FILE, QueryAdapter
+from s3_retriever.config import FusionSettings
 from s3_retriever.errors import ProfileError
 from s3_retriever.generator.families import AttentionLayout
 from s3_retriever.generator.generator import Generator
@@ -27,6 +29,9 @@ __all__ = ["SCHEMA", "Head", "Hookpoint", "Profile", "ProfileCard", "shipped_pro
 
 SCHEMA = 1
 """Version of the profile format."""
+
+_READ_WITH_A_QUESTION = {"heads", "query_adapter_sha256", "fusion", "question_prompt"}
+"""Fields that stored codes do not depend on."""
 
 
 class _Record(BaseModel):
@@ -87,6 +92,10 @@ class ProfileCard(_Record):
     hookpoints: tuple[Hookpoint, ...] = Field(min_length=1)
     heads: tuple[Head, ...] = ()
     """Empty: ``attention`` scoring is not available."""
+    query_adapter_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """Of ``query_adapter.safetensors``; ``None``: queries are used as the model projects them."""
+    fusion: FusionSettings | None = None
+    """Weights of the legs learned for this model; ``None``: the default ones."""
     question_prompt: tuple[str, str] = ("Question: {question}\n", "Question: {question}\nAnswer:")
     """Queries are read from the second part only; repeating the question lets every token of it
     see the whole of it."""
@@ -126,6 +135,8 @@ class Profile:
     card: ProfileCard
     saes: tuple[TopKSae, ...]
     """One for each of ``card.hookpoints``."""
+    adapter: QueryAdapter | None = None
+    """For the queries of ``card.heads``."""
 
     @classmethod
     def load(cls, name_or_folder: str | Path) -> Profile:
@@ -163,7 +174,7 @@ class Profile:
                     "profile.json says; train the profile again"
                 )
             saes.append(sae)
-        return cls(card, tuple(saes))
+        return cls(card, tuple(saes), _load_adapter(folder, card))
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -174,11 +185,11 @@ class Profile:
     def fingerprint(self) -> str:
         """Digest of everything stored codes depend on.
 
-        Heads, weights and the question's prompt are left out: they are read when a question is
-        asked, so calibrating them anew leaves an index valid.
+        Heads, weights, the query adapter and the question's prompt are left out: they are read
+        when a question is asked, so calibrating them anew leaves an index valid.
         """
         card = self.card.model_dump(
-            mode="json", exclude={"name", "heads", "question_prompt", "training"}
+            mode="json", exclude=_READ_WITH_A_QUESTION | {"name", "training"}
         )
         return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
 
@@ -201,6 +212,23 @@ class Profile:
                 f"profile {card.name!r} was made with the tokenizer of {card.model}; "
                 f"{generator.name} numbers its tokens differently"
             )
+
+
+def _load_adapter(folder: Path, card: ProfileCard) -> QueryAdapter | None:
+    if card.query_adapter_sha256 is None:
+        return None
+    adapter = QueryAdapter.load(folder / ADAPTER_FILE)
+    if sha256_of(folder / ADAPTER_FILE) != card.query_adapter_sha256:
+        raise ProfileError(
+            f"{folder / ADAPTER_FILE} is not the one profile.json was made with; copy the "
+            "profile's folder again, whole"
+        )
+    if adapter.shape != (len(card.heads), card.head_dim):
+        raise ProfileError(
+            f"{folder / ADAPTER_FILE} is for {adapter.shape[0]} heads of {adapter.shape[1]} "
+            f"dimensions, the profile has {len(card.heads)} of {card.head_dim}"
+        )
+    return adapter
 
 
 def layout_key(layout: AttentionLayout) -> tuple[str, int, int, int, int]:

@@ -29,7 +29,7 @@ from s3_retriever.evaluate.metrics import bootstrap
 from s3_retriever.generator.generator import Generator
 from s3_retriever.profile import Head, Profile
 
-__all__ = ["Calibration", "calibrate"]
+__all__ = ["Calibration", "calibrate", "with_labels"]
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def calibrate(
     Raises:
         InputError: fewer than two questions are left.
     """
-    usable = [asked for asked in map(_with_labels, collections) if asked.questions]
+    usable = [asked for asked in map(with_labels, collections) if asked.questions]
     total = sum(len(c.questions) for c in usable)
     if total < 2:
         raise InputError(
@@ -188,7 +188,7 @@ def calibrate(
     )
 
 
-def _with_labels(collection: Collection) -> Collection:
+def with_labels(collection: Collection) -> Collection:
     """The questions that have gold passages, and others."""
     passages = set(collection.passages)
     kept = [q for q in collection.questions if set() < set(q.gold_passages) < passages]

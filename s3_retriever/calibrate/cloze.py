@@ -16,7 +16,7 @@ from s3_retriever.evaluate.collection import Collection, Place, Question
 from s3_retriever.text import sentences
 from s3_retriever.types import Document
 
-__all__ = ["inverse_cloze", "paragraphs_of"]
+__all__ = ["context_collection", "inverse_cloze", "paragraphs_of"]
 
 PARAGRAPHS = 10
 """Of one context; HotpotQA's distractor setting has as many."""
@@ -63,7 +63,7 @@ def inverse_cloze(texts: Iterable[str], *, limit: int | None, seed: int) -> list
         context = paragraphs[first : first + PARAGRAPHS]
         made = _without_a_sentence(context, gold - first, rng)
         if made is not None:
-            found.append(_collection(f"cloze {len(found) + 1}", *made, gold - first))
+            found.append(context_collection(f"cloze {len(found) + 1}", *made, gold - first))
         if len(found) == limit:
             break
     return found
@@ -115,7 +115,10 @@ def _without_a_sentence(
     return None
 
 
-def _collection(name: str, question: str, paragraphs: Sequence[str], gold: int) -> Collection:
+def context_collection(
+    name: str, question: str, paragraphs: Sequence[str], gold: int
+) -> Collection:
+    """One document of some paragraphs, and a question for which one of them is gold."""
     passages, text = [], ""
     for paragraph in paragraphs:
         text += "\n\n" if text else ""

@@ -9,12 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from s3_retriever.evaluate.collection import Place
+from s3_retriever.retrieve.passages import BEST_TOKENS
 from s3_retriever.types import Tokens
 
 __all__ = ["ScoredQuestion", "chance_level", "passage_scores", "r_precision", "token_bounds"]
-
-BEST = 8
-"""Tokens that stand for a passage: its highest scoring ones."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def passage_scores(token_scores: np.ndarray, bounds: Sequence[tuple[int, int]]) 
     """
     found = np.zeros((*token_scores.shape[:-1], len(bounds)), dtype=token_scores.dtype)
     for number, (start, end) in enumerate(bounds):
-        count = min(BEST, end - start)
+        count = min(BEST_TOKENS, end - start)
         if count > 0:
             best = np.partition(token_scores[..., start:end], -count, axis=-1)[..., -count:]
             found[..., number] = best.mean(-1)

@@ -8,7 +8,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from s3_retriever.adapter import ADAPTER_FILE, QueryAdapter
+from s3_retriever.config import FusionSettings
 from s3_retriever.errors import InputError
+from s3_retriever.generator.weights import sha256_of
 from s3_retriever.profile import Head, Profile, ProfileCard, shipped_profiles
 
 __all__ = ["Position", "coded_heads", "refuse_folder", "site_of", "train_command", "write_profile"]
@@ -63,31 +66,49 @@ def refuse_folder(out: Path) -> None:
         raise InputError(f"{out} cannot be written: its folder does not exist")
 
 
-def write_profile(profile: str, heads: Sequence[Head], out: Path) -> Profile:
-    """Copy a profile with other heads.
+def write_profile(
+    profile: str,
+    out: Path,
+    *,
+    heads: Sequence[Head] | None = None,
+    adapter: QueryAdapter | None = None,
+    fusion: FusionSettings | None = None,
+) -> Profile:
+    """Copy a profile with what was learned for it; what is not given stays as it is.
 
     The autoencoders are the same files, so an index that was made with one of the two profiles
-    opens with the other.
+    opens with the other. An adapter is for the heads it was trained with: other heads drop it.
 
     Args:
         profile: a shipped name or a profile's folder.
-        heads: of the new profile.
-        out: its folder, new or empty.
+        out: the new profile's folder, new or empty.
+        heads: that score tokens.
+        adapter: of their queries.
+        fusion: weights of the legs.
 
     Raises:
         ProfileError: the profile cannot be read.
         InputError: ``out`` holds something, or ``heads`` read keys that are not coded.
     """
     refuse_folder(out)
-    card = Profile.load(profile).card
-    record = {**card.model_dump(mode="json"), "heads": [head.model_dump() for head in heads]}
+    loaded = Profile.load(profile)
+    kept = adapter or (loaded.adapter if heads is None else None)
+    record = loaded.card.model_dump(mode="json")
+    if heads is not None:
+        record["heads"] = [head.model_dump() for head in heads]
+    if fusion is not None:
+        record["fusion"] = fusion.model_dump()
     try:
         ProfileCard.model_validate(record)
     except ValueError as e:
-        raise InputError(f"these heads do not fit profile {card.name!r}: {e}") from e
+        raise InputError(f"these heads do not fit profile {loaded.card.name!r}: {e}") from e
     source = shipped_profiles().get(profile, Path(profile).expanduser())
-    for hookpoint in card.hookpoints:
+    for hookpoint in loaded.card.hookpoints:
         shutil.copytree(source / hookpoint.folder, out / hookpoint.folder)
+    record["query_adapter_sha256"] = None
+    if kept is not None:
+        kept.save(out / ADAPTER_FILE)
+        record["query_adapter_sha256"] = sha256_of(out / ADAPTER_FILE)
     text = json.dumps(record, indent=2) + "\n"
     (out / "profile.json").write_text(text, encoding="utf-8")
     return Profile.load(out)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from s3_retriever.cli.display import console, errors, progress_bar, visible, waiting
+from s3_retriever.cli.learning import learn_adapter, learn_fusion, print_line, say_written
 from s3_retriever.cli.options import DeviceOption, ModelOption
 from s3_retriever.errors import InputError
 
@@ -41,6 +42,18 @@ def calibrate(
         Optional[str],
         typer.Option(help="Name of a shipped profile, or a folder. Default: the shipped one."),
     ] = None,
+    distill: Annotated[
+        bool,
+        typer.Option(
+            "--distill",
+            help="Leave the heads as they are and train a query adapter: the codes learn to rank "
+            "as the model does when it reads. With --text the model writes the questions.",
+        ),
+    ] = False,
+    fusion: Annotated[
+        bool,
+        typer.Option("--fusion", help="Instead, learn the weights of the legs; needs --data."),
+    ] = False,
     heads: Annotated[int, typer.Option(min=1, help="At most so many heads are chosen.")] = 5,
     limit: Annotated[int, typer.Option(min=2, help="At most so many questions.")] = 100,
     seed: Annotated[int, typer.Option(help="Of all draws.")] = 0,
@@ -56,8 +69,7 @@ def calibrate(
     Only heads whose keys the profile codes can be chosen. A question takes 2 to 3 seconds on two
     CPU cores with SmolLM2-135M; the keys of one context at a time are in memory (about 30 MB).
     """
-    from s3_retriever.calibrate.calibration import calibrate as measure
-    from s3_retriever.calibrate.profiles import refuse_folder, write_profile
+    from s3_retriever.calibrate.profiles import refuse_folder
     from s3_retriever.engine import DEFAULT_PROFILE, Engine
 
     # what can fail is tried before minutes of measuring, not after them
@@ -65,57 +77,89 @@ def calibrate(
         refuse_folder(out)
     if json_out and not json_out.absolute().parent.is_dir():
         raise InputError(f"{json_out} cannot be written: its folder does not exist")
-    collections = _questions(data, text, limit, seed)
+    if distill and fusion:
+        raise InputError("give either --distill or --fusion; each makes a profile for the other")
+    if fusion and data is None:
+        raise InputError("--fusion needs --data (questions with labelled evidence)")
+    texts = None if text is None else _texts(text)
+    collections = None if distill and texts else _questions(data, texts, limit, seed)
     chosen = profile or DEFAULT_PROFILE
     with waiting("loading the model ..."):
         engine = Engine.from_profile(chosen, model=model, device=device)
+    if distill:
+        record = learn_adapter(engine, chosen, collections or texts or [], limit, seed, out)
+    elif fusion:
+        record = learn_fusion(engine, chosen, collections or [], seed, out)
+    else:
+        record = _choose_heads(engine, chosen, collections or [], heads, seed, out)
+    if json_out:
+        about = {"data": str(data or text), "labels": data is not None, "seed": seed}
+        about |= {"profile": engine.profile.card.name, "model": engine.generator.name}
+        json_out.write_text(json.dumps(about | record, indent=1) + "\n", encoding="utf-8")
+
+
+def _choose_heads(
+    engine: Engine,
+    profile: str,
+    collections: list[Collection],
+    n_heads: int,
+    seed: int,
+    out: Path | None,
+) -> dict[str, Any]:
+    """Rank and weigh heads, say what was found, and write the profile."""
+    from s3_retriever.calibrate.calibration import calibrate as measure
+    from s3_retriever.calibrate.profiles import write_profile
+
     with progress_bar() as bar:
         task = bar.add_task("questions", total=None, note="")
         found = measure(
             engine.generator,
             engine.profile,
             collections,
-            n_heads=heads,
+            n_heads=n_heads,
             seed=seed,
             on_progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    advice = _advice(found, engine, heads)
-    if json_out:
-        record = {"data": str(data or text), "labels": data is not None, "seed": seed}
-        record |= {"profile": engine.profile.card.name, "model": engine.generator.name}
-        record |= {**found.record(), "train": advice[-1] if advice else None}
-        json_out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    advice = _advice(found, engine, n_heads)
     _show(found, engine)
     for line in advice:
-        _print(line)
+        print_line(line)
     if out:
-        write_profile(chosen, found.heads, out)
-        _print(f"Wrote {out}. Use it with --profile {out}; indexes made with {chosen} stay valid.")
+        write_profile(profile, out, heads=found.heads)
+        say_written(out, profile)
+    return {**found.record(), "train": advice[-1] if advice else None}
 
 
-def _questions(data: Path | None, text: Path | None, limit: int, seed: int) -> list[Collection]:
+def _texts(path: Path) -> list[str]:
+    from s3_retriever.readers import read_files
+
+    files = read_files([path])
+    for name, reason in files.skipped.items():
+        errors.print(Text(f"skipped {visible(name)}: {reason}", "yellow"), soft_wrap=True)
+    return [document.text for document in files.documents]
+
+
+def _questions(
+    data: Path | None, texts: list[str] | None, limit: int, seed: int
+) -> list[Collection]:
     """Labelled questions, or those of the inverse cloze task."""
-    if (data is None) == (text is None):
+    if (data is None) == (texts is None):
         raise InputError("give either --data (labelled questions) or --text (plain text)")
     if data is not None:
         from s3_retriever.evaluate.datasets import load_collections
 
         return load_collections(data, limit=limit, seed=seed)
     from s3_retriever.calibrate.cloze import inverse_cloze
-    from s3_retriever.readers import read_files
 
-    assert text is not None
-    files = read_files([text])
-    for path, reason in files.skipped.items():
-        errors.print(Text(f"skipped {visible(path)}: {reason}", "yellow"), soft_wrap=True)
-    return inverse_cloze((document.text for document in files.documents), limit=limit, seed=seed)
+    assert texts is not None
+    return inverse_cloze(texts, limit=limit, seed=seed)
 
 
 def _show(found: Calibration, engine: Engine) -> None:
     """The best heads, what was cross-validated, and what was taken."""
     from s3_retriever.calibrate.profiles import site_of
 
-    _print(
+    print_line(
         f"R-precision of every head alone on {found.n} questions, exact keys; "
         f"a random order has {found.chance:.3f}"
     )
@@ -131,20 +175,20 @@ def _show(found: Calibration, engine: Engine) -> None:
     console.print(table, highlight=False, markup=False)
 
     n = len(found.equal)
-    _print("Coded heads, chosen on one half of the questions and measured on the other:")
+    print_line("Coded heads, chosen on one half of the questions and measured on the other:")
     names = {
         "best_head": "best head",
         "equal": f"{n} heads, equal weights",
         "learned": f"{n} heads, learned weights",
     }
     for name, figure in found.cross_validated.items():
-        _print(f"  {names[name]}: " + "{mean:.3f} ({low:.3f} to {high:.3f})".format(**figure))
+        print_line(f"  {names[name]}: " + "{mean:.3f} ({low:.3f} to {high:.3f})".format(**figure))
     taken = ", ".join(
         f"{h.layer}.{h.head}" + (f" x {h.weight:.2f}" if found.weighting == "learned" else "")
         for h in found.heads
     )
     lead = "{mean:+.3f}, 95% interval {low:.3f} to {high:.3f}".format(**found.lead)
-    _print(f"Taken: {found.weighting} weights (learned less equal: {lead}): {taken}")
+    print_line(f"Taken: {found.weighting} weights (learned less equal: {lead}): {taken}")
 
 
 def _advice(found: Calibration, engine: Engine, n: int) -> list[str]:
@@ -166,7 +210,3 @@ def _advice(found: Calibration, engine: Engine, n: int) -> list[str]:
         f"{engine.generator.layout.n_layers}, is made by:",
         train_command(engine.generator.name, engine.profile.card, best),
     ]
-
-
-def _print(line: str) -> None:
-    console.print(line, soft_wrap=True, markup=False, highlight=False)

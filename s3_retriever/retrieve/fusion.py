@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from s3_retriever.config import FusionSettings
 from s3_retriever.retrieve.spans import Piece
 from s3_retriever.text import whole_words
 
-__all__ = ["FusedPiece", "fill_budget", "fuse", "lead_and_tail"]
+__all__ = ["FusedPiece", "Union", "fill_budget", "fuse", "lead_and_tail", "unite"]
 
 
 @dataclass(frozen=True)
@@ -26,57 +28,81 @@ class FusedPiece:
     scores: Mapping[str, float]
 
 
-def fuse(legs: Mapping[str, Sequence[Piece]], settings: FusionSettings) -> list[FusedPiece]:
-    """Order the union of the legs by the sum of their relative scores, best first.
+@dataclass(frozen=True)
+class Union:
+    """Pieces of all legs, those that overlap as one, before the legs are weighed."""
 
-    Pieces of different legs that overlap become one with both scores. A piece also gets a share of
-    the best score in its paragraph: a sentence among good ones is likelier evidence.
+    pieces: Sequence[Piece]
+    scores: Sequence[Mapping[str, float]]
+    """What each leg said of each piece."""
+    relative: Mapping[str, np.ndarray]
+    """``(n_pieces,)`` by leg: its scores relative to its best; 0 where it said nothing."""
+    paragraphs: np.ndarray
+    """``(n_pieces,)`` number of the paragraph (between empty lines) that each begins in."""
+
+    def ranked(self, settings: FusionSettings) -> list[FusedPiece]:
+        """Pieces by the weighted sum of their relative scores, best first.
+
+        A piece also gets a share of the best sum in its paragraph: a sentence among good ones is
+        likelier evidence.
+        """
+        weights = {
+            "features": settings.features_weight,
+            "bm25": settings.bm25_weight,
+            "feedback": settings.feedback_weight,
+            "passages": settings.passages_weight,
+            "likelihood": settings.likelihood_weight,
+        }
+        total = np.zeros(len(self.pieces))
+        for leg, values in self.relative.items():
+            total += weights.get(leg, 1.0) * values
+        best = np.zeros(len(self.pieces))
+        np.maximum.at(best, self.paragraphs, total)
+        total += settings.paragraph_weight * best[self.paragraphs]
+        return [
+            FusedPiece(self.pieces[n], float(total[n]), self.scores[n])
+            for n in np.argsort(-total, kind="stable")
+        ]
+
+
+def fuse(legs: Mapping[str, Sequence[Piece]], settings: FusionSettings) -> list[FusedPiece]:
+    """Order the union of the legs by their weighted relative scores, best first.
 
     Args:
         legs: pieces of each leg, best first, with positive scores.
         settings: the legs' weights and the paragraph's share.
     """
-    union: list[FusedPiece] = []
-    weights = {
-        "features": settings.features_weight,
-        "bm25": settings.bm25_weight,
-        "feedback": settings.feedback_weight,
-        "likelihood": settings.likelihood_weight,
+    return unite(legs).ranked(settings)
+
+
+def unite(legs: Mapping[str, Sequence[Piece]]) -> Union:
+    """Join pieces that overlap; of two scores of the same leg the better counts.
+
+    Args:
+        legs: pieces of each leg, best first, with positive scores.
+    """
+    found = [(leg, piece) for leg, pieces in legs.items() for piece in pieces]
+    documents: dict[int, int] = {}
+    for _, piece in found:
+        documents.setdefault(id(piece.entry), len(documents))
+    found.sort(key=lambda f: (documents[id(f[1].entry)], f[1].start))
+    pieces: list[Piece] = []
+    scores: list[dict[str, float]] = []
+    for leg, piece in found:
+        if pieces and pieces[-1].overlaps(piece):
+            pieces[-1] = replace(pieces[-1], end=max(pieces[-1].end, piece.end))
+        else:
+            pieces.append(piece)
+            scores.append({})
+        scores[-1][leg] = max(piece.score, scores[-1].get(leg, piece.score))
+    relative = {
+        leg: np.array([said.get(leg, 0.0) for said in scores]) / max(p.score for p in proposed)
+        for leg, proposed in legs.items()
+        if proposed
     }
-    for leg, pieces in legs.items():
-        best = max((piece.score for piece in pieces), default=1.0)
-        weight = weights.get(leg, 1.0)
-        for piece in pieces:
-            found = FusedPiece(piece, weight * piece.score / best, {leg: piece.score})
-            touching = [other for other in union if other.piece.overlaps(piece)]
-            for other in touching:
-                found = _join(found, other)
-                union.remove(other)
-            union.append(found)
-    return sorted(_with_paragraph(union, settings.paragraph_weight), key=lambda f: -f.score)
-
-
-def _join(new: FusedPiece, old: FusedPiece) -> FusedPiece:
-    """Both as one; of two scores in the same leg only the better counts."""
-    start = min(new.piece.start, old.piece.start)
-    end = max(new.piece.end, old.piece.end)
-    same_leg = set(new.scores) & set(old.scores)
-    score = max(new.score, old.score) if same_leg else new.score + old.score
-    merged = {**new.scores, **old.scores}
-    return FusedPiece(replace(old.piece, start=start, end=end), score, merged)
-
-
-def _with_paragraph(union: Sequence[FusedPiece], weight: float) -> list[FusedPiece]:
-    """Add to each score ``weight`` times the best of its paragraph (between empty lines)."""
-    keys = []
-    best: dict[tuple[int, int], float] = {}
-    for item in union:
-        keys.append(item.piece.paragraph)
-        best[keys[-1]] = max(item.score, best.get(keys[-1], 0.0))
-    return [
-        replace(item, score=item.score + weight * best[key])
-        for item, key in zip(union, keys, strict=True)
-    ]
+    numbers: dict[tuple[int, int], int] = {}
+    paragraphs = [numbers.setdefault(piece.paragraph, len(numbers)) for piece in pieces]
+    return Union(pieces, scores, relative, np.array(paragraphs, dtype=np.int64))
 
 
 def lead_and_tail(pieces: Sequence[Piece], settings: FusionSettings) -> list[Piece]:

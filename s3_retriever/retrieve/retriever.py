@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
@@ -18,16 +19,29 @@ from s3_retriever.profile import Profile
 from s3_retriever.retrieve.candidates import Run, codes_of, find_candidates, runs_of
 from s3_retriever.retrieve.feedback import new_words, pieces_from_feedback
 from s3_retriever.retrieve.fusion import FusedPiece, fill_budget, fuse, lead_and_tail
+from s3_retriever.retrieve.passages import find_passages, pieces_from_passages
 from s3_retriever.retrieve.question import ProjectedQuestion, project_question
-from s3_retriever.retrieve.rerank import find_passages, pieces_from_likelihood
+from s3_retriever.retrieve.rerank import pieces_from_likelihood, within_window
 from s3_retriever.retrieve.scoring import AttentionScorer, CoactivationScorer
 from s3_retriever.retrieve.spans import Piece, pieces_from_scores
 from s3_retriever.retrieve.words import pieces_from_words
 from s3_retriever.types import Span, TokenScore
 
-__all__ = ["Retriever"]
+__all__ = ["Found", "Retriever"]
 
 Scorer = AttentionScorer | CoactivationScorer
+
+
+@dataclass(frozen=True)
+class Found:
+    """What each leg proposes for a question."""
+
+    legs: Mapping[str, Sequence[Piece]]
+    """Pieces by leg, best first."""
+    runs: Sequence[Run]
+    """The scored tokens."""
+    scores: np.ndarray
+    """``(n_tokens of all runs,)`` float32."""
 
 
 class Retriever:
@@ -59,12 +73,31 @@ class Retriever:
             ProfileError: attention scoring with a profile without heads.
         """
         _check(max_tokens, k, mode, scoring)
+        found = self.find(
+            index, question, filter=filter, mode=mode, scoring=scoring, settings=settings
+        )
+        fused = fuse(found.legs, settings.fusion)
+        chosen = fill_budget(fused, max_tokens, k, self._generator.count_tokens)
+        tokens = _token_scores(found.runs, found.scores) if token_scores else _no_tokens
+        return [_span(item, rank, tokens) for rank, item in enumerate(chosen)]
+
+    def find(
+        self,
+        index: Index,
+        question: str,
+        *,
+        filter: Filter | None,
+        mode: Mode,
+        scoring: Scoring | None,
+        settings: RetrieveSettings,
+    ) -> Found:
+        """What each leg proposes, before the last fusion; arguments and errors of `retrieve`."""
         snapshot = index.snapshot
         documents = None if filter is None else snapshot.matching(compile_filter(filter))
         # even the words leg reads the question: empty or too long is an error in every mode
         projected = project_question(self._generator, self._profile, question)
         if not snapshot.live:
-            return []
+            return Found({}, [], np.zeros(0, dtype=np.float32))
         wanted = _legs(mode, settings.fusion)
         scorer = (
             self._scorer(projected, scoring, settings, snapshot) if "features" in wanted else None
@@ -89,20 +122,21 @@ class Retriever:
         if mode in ("hybrid", "fast"):
             first = next((pieces for pieces in legs.values() if pieces), [])
             legs["lead_tail"] = lead_and_tail(first, settings.fusion)
-        fused = fuse(legs, settings.fusion)
-        if "feedback" in wanted and fused:
+        if "feedback" in wanted:
+            fused = fuse(legs, settings.fusion)
             legs["feedback"] = self._feedback(
                 snapshot, index.candidates, question, fused, runs, documents, settings
             )
-            fused = fuse(legs, settings.fusion)
-        if "likelihood" in wanted and fused:
+        longest = settings.spans.passage_tokens
+        if "passages" in wanted:
+            passages = list(find_passages(fuse(legs, settings.fusion), longest))
+            legs["passages"] = pieces_from_passages(passages, runs, scores)
+        if "likelihood" in wanted:
             n_asked = self._generator.count_tokens(question)
-            passages = find_passages(fused, n_asked, settings.rerank)
-            legs["likelihood"] = pieces_from_likelihood(self._generator, question, passages)
-            fused = fuse(legs, settings.fusion)
-        chosen = fill_budget(fused, max_tokens, k, self._generator.count_tokens)
-        tokens = _token_scores(runs, scores) if token_scores else _no_tokens
-        return [_span(item, rank, tokens) for rank, item in enumerate(chosen)]
+            surroundings = find_passages(fuse(legs, settings.fusion), longest)
+            read = within_window(surroundings, n_asked, settings.rerank)
+            legs["likelihood"] = pieces_from_likelihood(self._generator, question, read)
+        return Found(legs, runs, scores)
 
     @staticmethod
     def _feedback(
@@ -163,6 +197,7 @@ def _legs(mode: Mode, fusion: FusionSettings) -> set[str]:
         "features": fusion.features_weight,
         "bm25": fusion.bm25_weight,
         "feedback": fusion.feedback_weight,
+        "passages": fusion.passages_weight if fusion.features_weight else 0,
     }
     if mode == "hybrid":
         weights["likelihood"] = fusion.likelihood_weight

@@ -79,6 +79,11 @@ class AttentionScorer:
         Returns:
             ``(n,)`` float32: attention to the token over its average, less the null question's.
         """
+        with torch.inference_mode():
+            return self.shares(ids, activations).numpy()
+
+    def shares(self, ids: np.ndarray, activations: np.ndarray) -> Tensor:
+        """:meth:`score` as a tensor on the CPU, through which a query adapter can be trained."""
 
         def decoded(index: int, columns: slice, device: torch.device) -> Tensor:
             rows = self._profile.saes[index].W_dec[:, columns].to(device)
@@ -99,19 +104,19 @@ class AttentionScorer:
         def exact(index: int, columns: slice, device: torch.device) -> Tensor:
             return keys[index][:, columns].to(device)
 
-        return self._shares(len(keys[0]), exact)
+        return self._shares(len(keys[0]), exact).numpy()
 
-    def _shares(self, n: int, keys: Callable[[int, slice, torch.device], Tensor]) -> np.ndarray:
+    def _shares(self, n: int, keys: Callable[[int, slice, torch.device], Tensor]) -> Tensor:
         """Sum the heads' attention to ``n`` tokens over ``keys(hookpoint, columns, device)``."""
         total = torch.zeros(n)
         weight_sum = sum(h.weight for h in self._profile.card.heads)
         for index, head_dims, queries, weights in self._slices():
             found = keys(index, head_dims, queries[0].device)
             shares = [self._attention(q, found) @ weights for q in queries]
-            total += shares[0].cpu()
+            total = total + shares[0].cpu()
             if len(shares) > 1:
-                total -= shares[1].cpu()
-        return (total * n / weight_sum).numpy()
+                total = total - shares[1].cpu()
+        return total * n / weight_sum
 
     def _attention(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Mean share of attention that each key gets: ``(n_keys, n_heads)``."""
@@ -131,15 +136,19 @@ class AttentionScorer:
         dim = self._layout.head_dim
         for index, hookpoint in enumerate(self._profile.card.hookpoints):
             for position, kv_head in enumerate(hookpoint.kv_heads):
-                heads = [
-                    h
-                    for h in self._profile.card.heads
+                heads = {
+                    n: h
+                    for n, h in enumerate(self._profile.card.heads)
                     if h.layer == hookpoint.layer and h.head // self._layout.group == kv_head
-                ]
+                }
                 if heads:
-                    numbers = [h.head for h in heads]
+                    numbers = [h.head for h in heads.values()]
                     queries = [q.queries[hookpoint.layer][:, numbers] for q in self._questions]
-                    weights = torch.tensor([h.weight for h in heads], device=queries[0].device)
+                    if self._profile.adapter is not None:
+                        queries = [self._profile.adapter(q, list(heads)) for q in queries]
+                    weights = torch.tensor(
+                        [h.weight for h in heads.values()], device=queries[0].device
+                    )
                     columns = slice(position * dim, (position + 1) * dim)
                     found.append((index, columns, queries, weights))
         return found

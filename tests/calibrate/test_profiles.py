@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from s3_retriever.adapter import QueryAdapter
 from s3_retriever.calibrate.profiles import (
     coded_heads,
     refuse_folder,
@@ -14,8 +15,9 @@ from s3_retriever.calibrate.profiles import (
     train_command,
     write_profile,
 )
+from s3_retriever.config import FusionSettings
 from s3_retriever.engine import Engine
-from s3_retriever.errors import InputError
+from s3_retriever.errors import InputError, ProfileError
 from s3_retriever.generator.generator import Generator
 from s3_retriever.profile import Head, Profile
 from s3_retriever.sae.recipe import parse_heads, parse_sites
@@ -48,7 +50,7 @@ def test_coded_heads(generator: Generator, tmp_path: Path) -> None:
 
 
 def test_a_copy_differs_in_its_heads_only(source: Path, tmp_path: Path) -> None:
-    written = write_profile(str(source), HEADS, tmp_path / "out")
+    written = write_profile(str(source), tmp_path / "out", heads=HEADS)
     old = Profile.load(source)
     assert written.card == old.card.model_copy(update={"heads": HEADS})
     assert written.fingerprint == old.fingerprint
@@ -61,22 +63,50 @@ def test_a_copy_differs_in_its_heads_only(source: Path, tmp_path: Path) -> None:
 def test_indexes_stay_valid(generator: Generator, source: Path, tmp_path: Path) -> None:
     index = tmp_path / "index"
     Engine(generator, Profile.load(source), index).add([Document("d", tiny.TEXT)])
-    written = write_profile(str(source), HEADS, tmp_path / "out")
+    written = write_profile(str(source), tmp_path / "out", heads=HEADS)
     engine = Engine(generator, written, index)
     assert engine.retrieve("When?", max_tokens=50, scoring="attention")
 
 
 def test_a_shipped_profile_by_name(tmp_path: Path) -> None:
     heads = (Head(layer=17, head=5, weight=2.0),)
-    written = write_profile("smollm2-135m-instruct", heads, tmp_path / "out")
+    written = write_profile("smollm2-135m-instruct", tmp_path / "out", heads=heads)
     assert written.card.heads == heads
     assert written.fingerprint == Profile.load("smollm2-135m-instruct").fingerprint
+
+
+def adapter_for(n_heads: int) -> QueryAdapter:
+    adapter = QueryAdapter.identity(n_heads=n_heads, head_dim=10, rank=2)
+    adapter.bias.fill_(0.5)
+    return adapter
+
+
+def test_an_adapter_belongs_to_its_heads(source: Path, tmp_path: Path) -> None:
+    named = write_profile(str(source), tmp_path / "named", heads=HEADS)
+    adapted = write_profile(str(tmp_path / "named"), tmp_path / "adapted", adapter=adapter_for(2))
+    assert adapted.fingerprint == named.fingerprint
+    assert adapted.adapter is not None
+    assert (adapted.adapter.bias == 0.5).all()
+    weights = FusionSettings(likelihood_weight=4.0)
+    both = write_profile(str(tmp_path / "adapted"), tmp_path / "both", fusion=weights)
+    assert both.card.fusion == weights
+    assert both.card.query_adapter_sha256 == adapted.card.query_adapter_sha256
+    other = write_profile(str(tmp_path / "both"), tmp_path / "other", heads=HEADS[:1])
+    assert other.adapter is None
+    assert other.card.fusion == weights
+
+
+def test_an_adapter_that_does_not_fit(source: Path, tmp_path: Path) -> None:
+    named = write_profile(str(source), tmp_path / "named", heads=HEADS)
+    with pytest.raises(ProfileError, match="is for 3 heads of 10 dimensions, the profile has 2"):
+        write_profile(str(tmp_path / "named"), tmp_path / "out", adapter=adapter_for(3))
+    assert named.adapter is None
 
 
 def test_nothing_is_overwritten(source: Path, tmp_path: Path) -> None:
     before = (source / "profile.json").read_bytes()
     with pytest.raises(InputError, match="exists; give --out a new folder"):
-        write_profile(str(source), HEADS, source)
+        write_profile(str(source), source, heads=HEADS)
     assert (source / "profile.json").read_bytes() == before
     file = tmp_path / "file"
     file.write_text("")
@@ -90,7 +120,7 @@ def test_nothing_is_overwritten(source: Path, tmp_path: Path) -> None:
 
 def test_heads_that_are_not_coded(source: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"head 0\.1 reads keys that are not coded"):
-        write_profile(str(source), [Head(layer=0, head=1)], tmp_path / "out")
+        write_profile(str(source), tmp_path / "out", heads=[Head(layer=0, head=1)])
     assert not (tmp_path / "out").exists()
 
 

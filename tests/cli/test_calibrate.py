@@ -134,6 +134,40 @@ class TestWithASmallModel:
         assert json.loads(result.stdout)["spans"]
 
 
+def test_an_adapter_is_distilled_and_used(
+    run: Run, data: Path, tmp_path: Path, generator: Generator
+) -> None:
+    lines = data.read_text().splitlines()
+    data.write_text(
+        "\n".join(line.replace('"id": "q', f'"id": "{n}q') for n in range(4) for line in lines)
+    )
+    out, figures = tmp_path / "profile", tmp_path / "out.json"
+    result = run("calibrate", "--distill", "--data", data, "--json", figures, "--out", out)
+    assert result.exit_code == 0, result.output
+    record = read(figures)
+    assert record["n_held_out"] == 3
+    assert len(record["losses"]) == 13
+    assert f"after epoch {record['epoch']}" in result.stdout
+    shipped, found = Profile.load("smollm2-135m-instruct"), Profile.load(out)
+    assert found.adapter is not None
+    assert (found.card.heads, found.fingerprint) == (shipped.card.heads, shipped.fingerprint)
+    engine = Engine(generator, found)
+    engine.add([Document(title, text) for title, text in TEXTS.items()])
+    assert engine.retrieve("Who was the first keeper?", max_tokens=40, mode="features")
+
+
+def test_weights_of_the_legs(run: Run, data: Path, tmp_path: Path) -> None:
+    out, figures = tmp_path / "profile", tmp_path / "out.json"
+    result = run("calibrate", "--fusion", "--data", data, "--json", figures, "--out", out)
+    assert result.exit_code == 0, result.output
+    record = read(figures)
+    assert (record["n"], record["budget"]) == (3, 256)
+    # four short paragraphs fit the budget whatever the weights are
+    assert record["lead"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert "Taken: the given weights, as the lead is no more than noise" in result.stdout
+    assert Profile.load(out).card.fusion is None
+
+
 class TestRefusals:
     def refused(self, result: Result) -> str:
         assert result.exit_code == 2
@@ -144,6 +178,12 @@ class TestRefusals:
         for options in ([], ["--data", data, "--text", data]):
             said = self.refused(run("calibrate", *options))
             assert "give either --data (labelled questions) or --text" in said
+
+    def test_what_does_not_go_together(self, run: Run, data: Path) -> None:
+        said = self.refused(run("calibrate", "--distill", "--fusion", "--data", data))
+        assert "give either --distill or --fusion" in said
+        said = self.refused(run("calibrate", "--fusion", "--text", data))
+        assert "--fusion needs --data" in said
 
     def test_too_little_text(self, run: Run, tmp_path: Path) -> None:
         text = tmp_path / "short.txt"

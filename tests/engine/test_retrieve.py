@@ -51,7 +51,7 @@ def test_every_way_gives_exact_spans_in_budget(
     assert sum(engine.generator.count_tokens(s.text) for s in spans) <= 60
     assert [s.rank for s in spans] == list(range(len(spans)))
     assert [s.score for s in spans] == sorted((s.score for s in spans), reverse=True)
-    fast = {"features", "bm25", "feedback"}
+    fast = {"features", "bm25", "feedback", "passages"}
     legs = {
         "hybrid": fast | {"likelihood"},
         "fast": fast,
@@ -103,7 +103,7 @@ def test_stages_can_be_switched_off(engine: Engine) -> None:
     off = RetrieveSettings(
         density=DensitySettings(kernel=1, suppression=0, centres=1),
         spans=SpanSettings(threshold=1.0, sentences=False),
-        fusion=FusionSettings(bm25_weight=0, likelihood_weight=0),
+        fusion=FusionSettings(bm25_weight=0, passages_weight=0, likelihood_weight=0),
     )
     (span,) = engine.retrieve(question, settings=off)
     assert exact(span, TEXTS)

@@ -34,6 +34,7 @@ PUBLISHED = RetrieveSettings(
     fusion=FusionSettings(
         features_weight=0.1,
         feedback_weight=0,
+        passages_weight=0,
         likelihood_weight=0,
         paragraph_weight=0,
         lead_tokens=16,
