@@ -19,6 +19,7 @@ from s3_retriever.config import FusionSettings, Mode, RetrieveSettings, ScanSett
 from s3_retriever.documents import problem_of, sort_out
 from s3_retriever.errors import InputError
 from s3_retriever.generator.generator import Generator
+from s3_retriever.index.description import describe
 from s3_retriever.index.filters import Filter
 from s3_retriever.index.segment import text_hash
 from s3_retriever.index.store import Index
@@ -287,7 +288,7 @@ class Engine:
         """
         self.index.refresh()
         return self._retriever.retrieve(
-            self.index,
+            self.index.view,
             question,
             max_tokens=max_tokens,
             k=k,
@@ -334,7 +335,7 @@ class Engine:
             raise InputError(f"the text to compress: {reason}")
         index = self._compression_index(document)
         spans = self._retriever.retrieve(
-            index,
+            index.view,
             question,
             max_tokens=max_tokens,
             k=None,
@@ -395,30 +396,11 @@ class Engine:
 
     def info(self) -> dict[str, Any]:
         """What is in the index and in memory: counts, bytes by part, the profile."""
-        snapshot = self.index.snapshot
-        card = self.profile.card
-        forward = sum(r.n_bytes for r in snapshot.manifest.segments)
-        folder = self.index.folder
-        tantivy = sum(p.stat().st_size for p in (folder / "tantivy").glob("*")) if folder else 0
-        tokens = sum(r.n_tokens for r in snapshot.manifest.segments)
-        return {
-            "path": str(folder) if folder else None,
-            "profile": card.name,
-            "fingerprint": self.profile.fingerprint,
+        return describe(self.index.folder, self.index.snapshot) | {
             "model": self.generator.name,
             "device": str(self.generator.device),
             "dtype": str(self.generator.model.dtype).removeprefix("torch."),
             "weight_bytes": self.generator.weight_bytes,
-            "documents": len(snapshot.live),
-            "tokens": snapshot.n_tokens,
-            "blocks": snapshot.n_blocks,
-            "segments": len(snapshot.segments),
-            "generation": snapshot.manifest.generation,
-            "bytes": {"forward": forward, "tantivy": tantivy},
-            "bytes_per_token": {
-                "forward": round(forward / tokens, 1) if tokens else None,
-                "tantivy": round(tantivy / tokens, 1) if tokens else None,
-            },
         }
 
 

@@ -22,13 +22,16 @@ def info(folder: IndexOption, as_json: JsonOption = False) -> None:
         print_json(record)
         return
     table = Table(show_header=False, box=None, pad_edge=False)
+    parts = record["forward_bytes"]
     size, per_token = record["bytes"], record["bytes_per_token"]
     rows = {
         "index": record["path"],
         "documents": f"{record['documents']:,}",
-        "tokens": f"{record['tokens']:,} in {record['blocks']:,} blocks",
+        "tokens": f"{record['tokens']:,} in {record['blocks']:,} blocks"
+        f" ({record['deleted_tokens']:,} more of deleted documents)",
         "forward store": f"{decimal(size['forward'])} ({per_token['forward']} bytes a token), "
         f"segments: {record['segments']}",
+        "of these": ", ".join(f"{part} {decimal(n)}" for part, n in parts.items()),
         "search part": f"{decimal(size['tantivy'])} ({per_token['tantivy']} bytes a token)",
         "commits": f"{record['generation']:,}",
         "profile": record["profile"],
@@ -43,30 +46,14 @@ def info(folder: IndexOption, as_json: JsonOption = False) -> None:
 def _describe(folder: Path) -> dict[str, Any]:
     """The fields of ``Engine.info`` that need no model."""
     manifest = existing_manifest(folder)
+    from s3_retriever.index.description import describe
+    from s3_retriever.index.folder import IndexFolder
     from s3_retriever.index.segment import Segment
-    from s3_retriever.index.store import Snapshot
+    from s3_retriever.index.snapshot import Snapshot
 
+    files = IndexFolder(folder)
     segments = {
-        record.name: Segment.open(folder / "segments" / f"{record.name}.safetensors")
+        record.name: Segment.open(files.segment(record.name), record.listing_sha256)
         for record in manifest.segments
     }
-    snapshot = Snapshot(manifest, segments)
-    forward = sum(record.n_bytes for record in manifest.segments)
-    tantivy = sum(path.stat().st_size for path in (folder / "tantivy").glob("*"))
-    tokens = sum(record.n_tokens for record in manifest.segments)
-    return {
-        "path": str(folder),
-        "profile": manifest.profile,
-        "fingerprint": manifest.fingerprint,
-        "model": manifest.model,
-        "documents": len(snapshot.live),
-        "tokens": snapshot.n_tokens,
-        "blocks": snapshot.n_blocks,
-        "segments": len(segments),
-        "generation": manifest.generation,
-        "bytes": {"forward": forward, "tantivy": tantivy},
-        "bytes_per_token": {
-            "forward": round(forward / tokens, 1) if tokens else None,
-            "tantivy": round(tantivy / tokens, 1) if tokens else None,
-        },
-    }
+    return describe(folder, Snapshot(manifest, segments)) | {"model": manifest.model}

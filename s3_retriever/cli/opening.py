@@ -12,24 +12,31 @@ if TYPE_CHECKING:
     from s3_retriever.engine import Engine
     from s3_retriever.index.manifest import Manifest
 
-__all__ = ["existing_manifest", "open_engine", "profile_of"]
+__all__ = ["existing_manifest", "namespaces_of", "open_engine", "profile_of"]
 
 
-def existing_manifest(folder: Path) -> Manifest:
+def existing_manifest(folder: Path, *, repair: bool = False) -> Manifest:
     """The manifest of an index that must be there; nothing is created.
+
+    Args:
+        folder: of the index.
+        repair: take the copy where the manifest itself is damaged.
 
     Raises:
         IndexStorageError: there is no index; says how to make one.
     """
-    if not (folder / "manifest.json").exists():
+    if not any((folder / name).exists() for name in ("manifest.json", "manifest.copy.json")):
         raise IndexStorageError(
             f"no index at {folder}; make one with: s3-retriever index PATH... --index {folder}"
         )
-    from s3_retriever.index.manifest import Manifest
+    from s3_retriever.index.check import read_manifest
 
-    manifest = Manifest.read(folder)
-    assert manifest is not None
-    return manifest
+    return read_manifest(folder, repair=repair)
+
+
+def namespaces_of(folder: Path) -> list[Path]:
+    """Folders of the namespaces inside an index, in order."""
+    return sorted(p.parent for p in (folder / "namespaces").glob("*/manifest.json"))
 
 
 def profile_of(manifest: Manifest, folder: Path) -> str:
