@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from s3_retriever.cli.display import console, visible, waiting
-from s3_retriever.cli.opening import existing_manifest, namespaces_of, profile_of
+from s3_retriever.cli.opening import existing_manifest, profile_of
 from s3_retriever.cli.options import DeviceOption, IndexOption, ModelOption, ProfileOption
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def doctor(
     device: DeviceOption = None,
 ) -> None:
     """Check every file of an index and of its namespaces; exit code 1 if something is wrong."""
-    whole = [
-        _examine(place, profile, repair, model, device)
-        for place in (folder, *namespaces_of(folder))
-    ]
+    from s3_retriever.index.namespaces import namespace_folder, namespaces_in
+
+    places = [namespace_folder(folder, name) for name in (None, *namespaces_in(folder))]
+    whole = [_examine(place, profile, repair, model, device) for place in places]
     if not all(whole):
         raise typer.Exit(1)
     _say(f"{folder} is whole", "green")

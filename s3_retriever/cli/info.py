@@ -10,14 +10,17 @@ from rich.table import Table
 
 from s3_retriever.cli.display import console, print_json, visible
 from s3_retriever.cli.opening import existing_manifest
-from s3_retriever.cli.options import IndexOption, JsonOption
+from s3_retriever.cli.options import IndexOption, JsonOption, NamespaceOption
+from s3_retriever.index.namespaces import namespace_folder, namespaces_in
 
 __all__ = ["info"]
 
 
-def info(folder: IndexOption, as_json: JsonOption = False) -> None:
+def info(
+    folder: IndexOption, namespace: NamespaceOption = None, as_json: JsonOption = False
+) -> None:
     """Say what is in an index: documents, tokens, sizes, the profile it was made with."""
-    record = _describe(folder)
+    record = _describe(namespace_folder(folder, namespace))
     if as_json:
         print_json(record)
         return
@@ -38,6 +41,8 @@ def info(folder: IndexOption, as_json: JsonOption = False) -> None:
         "fingerprint": record["fingerprint"],
         "model": record["model"],
     }
+    if names := namespaces_in(folder) if namespace is None else []:
+        rows["namespaces"] = ", ".join(names)
     for name, value in rows.items():
         table.add_row(name, visible(value))
     console.print(table, highlight=False, markup=False)
@@ -47,13 +52,6 @@ def _describe(folder: Path) -> dict[str, Any]:
     """The fields of ``Engine.info`` that need no model."""
     manifest = existing_manifest(folder)
     from s3_retriever.index.description import describe
-    from s3_retriever.index.folder import IndexFolder
-    from s3_retriever.index.segment import Segment
-    from s3_retriever.index.snapshot import Snapshot
+    from s3_retriever.index.snapshot import read_snapshot
 
-    files = IndexFolder(folder)
-    segments = {
-        record.name: Segment.open(files.segment(record.name), record.listing_sha256)
-        for record in manifest.segments
-    }
-    return describe(folder, Snapshot(manifest, segments)) | {"model": manifest.model}
+    return describe(folder, read_snapshot(folder, manifest)) | {"model": manifest.model}

@@ -11,8 +11,9 @@ from s3_retriever.errors import IndexStorageError, InputError
 if TYPE_CHECKING:
     from s3_retriever.engine import Engine
     from s3_retriever.index.manifest import Manifest
+    from s3_retriever.index.store import Index
 
-__all__ = ["existing_manifest", "namespaces_of", "open_engine", "profile_of"]
+__all__ = ["existing_manifest", "open_engine", "open_index", "profile_of"]
 
 
 def existing_manifest(folder: Path, *, repair: bool = False) -> Manifest:
@@ -32,11 +33,6 @@ def existing_manifest(folder: Path, *, repair: bool = False) -> Manifest:
     from s3_retriever.index.check import read_manifest
 
     return read_manifest(folder, repair=repair)
-
-
-def namespaces_of(folder: Path) -> list[Path]:
-    """Folders of the namespaces inside an index, in order."""
-    return sorted(p.parent for p in (folder / "namespaces").glob("*/manifest.json"))
 
 
 def profile_of(manifest: Manifest, folder: Path) -> str:
@@ -87,3 +83,23 @@ def open_engine(
         revision = card.revision if model is None else None
         generator = Generator.load(model or card.model, revision=revision, device=device)
         return Engine(generator, loaded, folder)
+
+
+def open_index(folder: Path, profile: str | None, *, create: bool = False) -> Index:
+    """Open an index without its model, which is enough to keep it.
+
+    Args:
+        folder: of the index.
+        profile: a shipped name or a folder; by default the index's own.
+        create: make the index if there is none; otherwise that is an error.
+    """
+    there = (folder / "manifest.json").exists()
+    manifest = existing_manifest(folder) if there or not create else None
+    with waiting(f"opening {folder} ..."):
+        from s3_retriever.engine import DEFAULT_PROFILE
+        from s3_retriever.index.store import Index
+        from s3_retriever.profile import Profile
+
+        if profile is None:
+            profile = profile_of(manifest, folder) if manifest else DEFAULT_PROFILE
+        return Index(folder, Profile.load(profile))

@@ -127,6 +127,8 @@ class CandidateIndex:
         """
         try:
             writer = self._index.writer(_WRITER_HEAP, num_threads=1)
+            # a commit that failed may have left files whose names the next one needs
+            writer.garbage_collect_files()
         except ValueError as e:
             raise IndexStorageError(f"the search part of the index is not writable: {e}") from e
         return CandidateWriter(writer, self._terms)

@@ -22,6 +22,7 @@ from safetensors.numpy import save
 
 from s3_retriever.errors import IndexStorageError
 from s3_retriever.index.files import write_durably
+from s3_retriever.profile import Profile
 from s3_retriever.types import CodedDocument, Document, Tokens
 
 __all__ = ["BLOCK_TOKENS", "Entry", "Segment", "read_listing", "text_hash"]
@@ -221,6 +222,14 @@ class Segment:
         rows = slice(*entry.tokens)
         return _codes_digest(
             self.ids[rows], self.activations[rows], self.starts[rows], self.ends[rows]
+        )
+
+    def suits(self, profile: Profile) -> bool:
+        """Whether the arrays have the profile's sizes."""
+        card = profile.card
+        return self.ids.shape[1:] == (len(card.hookpoints), card.k) and self.df.shape == (
+            len(card.hookpoints),
+            card.n_latents,
         )
 
     def fits(self, entry: Entry, n_latents: int) -> bool:

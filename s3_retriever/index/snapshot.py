@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from s3_retriever.index.candidates import CandidateIndex
+from s3_retriever.index.folder import IndexFolder
 from s3_retriever.index.manifest import Manifest
 from s3_retriever.index.segment import Entry, Segment
-from s3_retriever.types import Metadata
+from s3_retriever.types import Document, Metadata
 
-__all__ = ["Snapshot", "View"]
+__all__ = ["Snapshot", "View", "read_snapshot"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,17 @@ class Snapshot:
                     np.subtract.at(total[hookpoint], ids[:, hookpoint].ravel(), 1)
         return total
 
+    def documents(self) -> list[Document]:
+        """Every document as it was added.
+
+        Raises:
+            IndexStorageError: a text was damaged since.
+        """
+        return [
+            Document(entry.id, segment.text(entry), entry.metadata)
+            for segment, entry in self.live.values()
+        ]
+
     def matching(self, predicate: Callable[[Metadata], bool]) -> dict[str, list[int]]:
         """Numbers of the documents whose metadata pass, by segment name."""
         found: dict[str, list[int]] = {}
@@ -76,3 +89,17 @@ class View:
 
     snapshot: Snapshot
     candidates: CandidateIndex
+
+
+def read_snapshot(folder: Path, manifest: Manifest) -> Snapshot:
+    """The documents on disk, without a profile and without the search part.
+
+    Raises:
+        IndexStorageError: a segment is missing or damaged.
+    """
+    files = IndexFolder(folder)
+    segments = {
+        record.name: Segment.open(files.segment(record.name), record.listing_sha256)
+        for record in manifest.segments
+    }
+    return Snapshot(manifest, segments)

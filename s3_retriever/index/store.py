@@ -48,12 +48,12 @@ class Index:
             IndexMismatchError: it was written with another profile or schema version.
         """
         self.folder = folder
-        self._profile = profile
+        self.profile = profile
         self._files = IndexFolder(folder) if folder is not None else None
         self._publishing = threading.Lock()
         self._stamp = self._look()
         if view is not None:
-            self._check_profile(view.snapshot.manifest)
+            self.check(view.snapshot.manifest, f"index {folder}")
         elif self._files is not None and self._stamp is None:
             make_index_folder(self._files.path)
         self._view = view or self._load(None)
@@ -87,6 +87,26 @@ class Index:
                 return
             self._view = self._load(self._view)
             self._stamp = stamp  # of before the load: a commit during it is seen the next time
+
+    def check(self, manifest: Manifest, what: str) -> None:
+        """Make sure that ``what`` was made with this index's profile.
+
+        Raises:
+            IndexMismatchError: it was not; names both sides and the way out.
+        """
+        if manifest.fingerprint == self.profile.fingerprint:
+            return
+        card = self.profile.card
+        theirs = f"{manifest.model}, fingerprint {manifest.fingerprint[:12]}"
+        ours = f"{card.model}, fingerprint {self.profile.fingerprint[:12]}"
+        if manifest.tokenizer not in (None, card.tokenizer_sha256):
+            theirs += f", tokenizer {str(manifest.tokenizer)[:12]}"
+            ours += f", tokenizer {card.tokenizer_sha256[:12]}"
+        raise IndexMismatchError(
+            f"{what} was made with profile {manifest.profile!r} ({theirs}), not with "
+            f"{card.name!r} ({ours}). Open it with that profile, or read the texts again with this "
+            "one: s3-retriever migrate --index OLD-FOLDER --to NEW-FOLDER --profile PROFILE"
+        )
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -256,7 +276,7 @@ class Index:
     def _write_segment(self, coded: Sequence[CodedDocument]) -> tuple[Segment, SegmentRecord]:
         number = self.snapshot.manifest.generation + 1
         name = f"{number:08d}-{secrets.token_hex(4)}"  # a leftover of a crash is never reused
-        segment = Segment.build(name, coded, self._profile.card.n_latents)
+        segment = Segment.build(name, coded, self.profile.card.n_latents)
         digest, listing_digest, n_bytes = "0" * 64, None, 0
         if self._files is not None:
             path = self._files.segment(name)
@@ -300,7 +320,7 @@ class Index:
             manifest = Manifest.read(self._files.path) if self._files is not None else None
             if manifest is None:
                 return View(Snapshot(self._empty_manifest(), {}), self._open_candidates(None))
-            self._check_profile(manifest)
+            self.check(manifest, f"index {self.folder}")
             try:
                 view = self._open_view(manifest, before)
             except IndexStorageError:
@@ -344,7 +364,7 @@ class Index:
     def _open_candidates(
         self, manifest: Manifest | None, *, create: bool = False
     ) -> CandidateIndex:
-        card = self._profile.card
+        card = self.profile.card
         folder = self._files.search(manifest) if self._files and manifest else None
         return CandidateIndex.open(folder, len(card.hookpoints), card.n_latents, create=create)
 
@@ -357,31 +377,18 @@ class Index:
                 f"{record.n_bytes}; run: s3-retriever doctor"
             )
         segment = Segment.open(path, record.listing_sha256)
-        card = self._profile.card
-        if segment.df.shape != (len(card.hookpoints), card.n_latents):
-            raise IndexStorageError(f"segment {path} is not of profile {card.name!r}")
+        if not segment.suits(self.profile):
+            raise IndexStorageError(
+                f"segment {path} has codes of another shape than profile "
+                f"{self.profile.card.name!r}; run: s3-retriever doctor"
+            )
         return segment
 
-    def _check_profile(self, manifest: Manifest) -> None:
-        if manifest.fingerprint == self._profile.fingerprint:
-            return
-        card = self._profile.card
-        theirs = f"{manifest.model}, fingerprint {manifest.fingerprint[:12]}"
-        ours = f"{card.model}, fingerprint {self._profile.fingerprint[:12]}"
-        if manifest.tokenizer not in (None, card.tokenizer_sha256):
-            theirs += f", tokenizer {str(manifest.tokenizer)[:12]}"
-            ours += f", tokenizer {card.tokenizer_sha256[:12]}"
-        raise IndexMismatchError(
-            f"index {self.folder} was made with profile {manifest.profile!r} ({theirs}), not with "
-            f"{card.name!r} ({ours}). Open it with that profile, or read its texts again with this "
-            f"one: s3-retriever migrate --index {self.folder} --to NEW-FOLDER --profile {card.name}"
-        )
-
     def _empty_manifest(self) -> Manifest:
-        card = self._profile.card
+        card = self.profile.card
         return Manifest(
             schema_version=SCHEMA,
-            fingerprint=self._profile.fingerprint,
+            fingerprint=self.profile.fingerprint,
             profile=card.name,
             model=card.model,
             tokenizer=card.tokenizer_sha256,

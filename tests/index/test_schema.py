@@ -56,7 +56,7 @@ def test_the_next_commit_writes_the_present_schema(old: Path, profile: Profile) 
     assert not list(problems(old, profile))
 
 
-@pytest.mark.parametrize("change", [compact, lambda i: repair(i.folder, i._profile)])
+@pytest.mark.parametrize("change", [compact, lambda i: repair(i.folder, i.profile)])
 def test_rewriting_it_loses_nothing(
     old: Path, profile: Profile, change: Callable[[Index], object]
 ) -> None:
@@ -82,5 +82,5 @@ def test_a_newer_schema_is_refused_with_the_way_out(old: Path, profile: Profile)
 def test_another_profile_is_refused_with_the_way_out(
     old: Path, make_profile: Callable[..., Profile]
 ) -> None:
-    with pytest.raises(IndexMismatchError, match=r"test-0.*test-1.*s3-retriever migrate --index"):
+    with pytest.raises(IndexMismatchError, match=r"test-0.*test-1.*s3-retriever migrate"):
         Index(old, make_profile(1))

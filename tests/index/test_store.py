@@ -36,7 +36,7 @@ def texts(index: Index) -> dict[str, str]:
 
 def wrong(index: Index) -> list[str]:
     """What doctor would say."""
-    return list(problems(index.folder, index._profile)) if index.folder else []
+    return list(problems(index.folder, index.profile)) if index.folder else []
 
 
 def found(index: Index, word: str) -> set[str]:
