@@ -105,7 +105,8 @@ def index(
 
     documents = read_files(corpus).documents if corpus else sample_documents()
     with waiting("loading the model ...") as say:
-        loaded = Profile.load(profile or DEFAULT_PROFILE)
+        name = profile or DEFAULT_PROFILE
+        loaded = Profile.load(name)
         generator = Generator.load(model or loaded.card.model, device=device)
         loaded.check_generator(generator)
         say(f"reading {scan_tokens:,} tokens ...")
@@ -119,7 +120,7 @@ def index(
         for n in tokens:
             say(f"measuring {n:,} tokens; the machine should be idle ...")
             with tempfile.TemporaryDirectory(prefix="s3-retriever-bench-") as folder:
-                result = bench_index(loaded, source, Path(folder) / "index", n)
+                result = bench_index(loaded, name, source, Path(folder) / "index", n)
             if as_json:
                 typer.echo(json.dumps(result))
             else:

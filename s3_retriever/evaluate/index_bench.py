@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from s3_retriever.config import CandidateSettings, Mode, ScanSettings
+from s3_retriever.config import CandidateSettings, Mode, ScanSettings, ScoringSettings
 from s3_retriever.errors import InputError
 from s3_retriever.generator.generator import Generator
 from s3_retriever.index.description import describe
@@ -95,11 +95,25 @@ def scan_source(
     while len(asked) < n_questions:
         text = chance.choice(coded).document.text
         asked.extend(text[a:b].strip() for a, b in sentences(text, 0, len(text))[1:2])
-    return Source(tuple(coded), tuple((q, _scorer(generator, profile, q)) for q in asked))
+    null = project_question(generator, profile, ScoringSettings().null_question or "N/A")
+    scorers = [
+        AttentionScorer(profile, generator.layout, project_question(generator, profile, q), null)
+        for q in asked
+    ]
+    return Source(tuple(coded), tuple(zip(asked, scorers, strict=True)))
 
 
-def bench_index(profile: Profile, source: Source, folder: Path, tokens: int) -> dict[str, Any]:
+def bench_index(
+    profile: Profile, profile_at: str, source: Source, folder: Path, tokens: int
+) -> dict[str, Any]:
     """Build an index of ``tokens`` tokens in ``folder`` and measure it.
+
+    Args:
+        profile: with heads.
+        profile_at: the name or folder it can be loaded from.
+        source: what is drawn from.
+        folder: a new one.
+        tokens: how many.
 
     Returns:
         ``tokens``, ``build_tokens_per_s``, ``bytes_per_token`` (by part), ``p50_ms`` and ``p95_ms``
@@ -118,7 +132,7 @@ def bench_index(profile: Profile, source: Source, folder: Path, tokens: int) -> 
     fast = [_search_ms(index, q, s, "fast") for q, s in (*source.questions[:3], *source.questions)]
     alone = [_search_ms(index, q, s, "features") for q, s in source.questions]
     recalls = [_recall(index, q, s) for q, s in source.questions[:10]]
-    opened = _open_elsewhere(folder, profile)
+    opened = _open_elsewhere(folder, profile_at)
     return {
         "tokens": sizes["tokens"],
         "build_tokens_per_s": round(sizes["tokens"] / build_seconds),
@@ -168,11 +182,6 @@ def _batches(coded: Sequence[CodedDocument], tokens: int) -> Iterator[list[Coded
             batch, waiting = [], 0
     if batch:
         yield batch
-
-
-def _scorer(generator: Generator, profile: Profile, question: str) -> AttentionScorer:
-    projected = project_question(generator, profile, question)
-    return AttentionScorer(profile, generator.layout, projected, None)
 
 
 def _search_ms(index: Index, question: str, scorer: AttentionScorer, mode: Mode) -> float:
@@ -235,7 +244,8 @@ def _exhaustive(index: Index, scorer: AttentionScorer) -> dict[str, np.ndarray]:
 def _logits(
     scorer: AttentionScorer, segment: Segment, rows: slice
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """For each coded key head ``(n_heads, n_question_tokens, n)`` logits, and the heads' weights.
+    """For each coded key head and question ``(n_heads, n_question_tokens, n)`` logits, and the
+    heads' weights, which are negative for the question without content.
 
     The scorer's own parts: its public methods know only softmaxes over all tokens at once.
     """
@@ -245,7 +255,8 @@ def _logits(
         keys = _decode(
             decoder, segment.ids[rows, index], segment.activations[rows, index], hookpoint
         )
-        yield torch.einsum("thd,nd->htn", queries[0], keys) * scorer._layout.scaling, weights
+        for asked, sign in zip(queries, (1, -1), strict=False):
+            yield torch.einsum("thd,nd->htn", asked, keys) * scorer._layout.scaling, sign * weights
 
 
 _OPEN = """
@@ -266,9 +277,9 @@ print(json.dumps({"open_s": round(seconds, 3), "open_rss_bytes": rss}))
 """
 
 
-def _open_elsewhere(folder: Path, profile: Profile) -> dict[str, Any]:
+def _open_elsewhere(folder: Path, profile: str) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-c", _OPEN, str(folder), profile.card.name],
+        [sys.executable, "-c", _OPEN, str(folder), profile],
         capture_output=True,
         text=True,
         check=True,

@@ -119,19 +119,30 @@ class CandidateIndex:
             self._index.reload()
             return CandidateIndex(self._index, self._terms, self._folder, None)
 
-    def writer(self) -> CandidateWriter:
-        """What changes the index; close it after use.
+    @contextmanager
+    def changing(self) -> Iterator[CandidateWriter]:
+        """What changes the index: committed at the end of the block, forgotten if that raises.
 
         Raises:
-            IndexStorageError: the folder is not writable, or another process writes.
+            IndexStorageError: the folder cannot be written, or another process writes.
         """
+        # nothing but the CandidateWriter may refer to Tantivy's: an exception that is kept keeps
+        # this frame, and Tantivy's lock is held as long as its writer lives
+        writer = CandidateWriter(self._new_writer(), self._terms)
+        try:
+            yield writer
+            writer.commit()
+        finally:
+            writer.close()
+
+    def _new_writer(self) -> tantivy.IndexWriter:
         try:
             writer = self._index.writer(_WRITER_HEAP, num_threads=1)
             # a commit that failed may have left files whose names the next one needs
             writer.garbage_collect_files()
         except ValueError as e:
             raise IndexStorageError(f"the search part of the index is not writable: {e}") from e
-        return CandidateWriter(writer, self._terms)
+        return writer
 
     def segments(self) -> list[str]:
         """Names of the segments that have blocks in the index."""
@@ -231,7 +242,7 @@ class CandidateWriter:
     """Changes to a candidate index; they become visible and durable together, by a commit."""
 
     def __init__(self, writer: tantivy.IndexWriter, terms: np.ndarray) -> None:
-        """Use :meth:`CandidateIndex.writer`."""
+        """Use :meth:`CandidateIndex.changing`."""
         self._writer: tantivy.IndexWriter | None = writer
         self._terms = terms
 

@@ -135,6 +135,8 @@ def _content_problems(index: Index, profile: Profile) -> Iterator[str]:
         found = _blocks(index.candidates, record.name)
         if found != expected:
             yield f"segment {record.name} has {found} of {expected} blocks in the search part"
+    if strangers := set(index.candidates.segments()) - set(snapshot.segments):
+        yield f"the search part holds segments that are no more: {', '.join(sorted(strangers))}"
 
 
 def _blocks(candidates: CandidateIndex, segment: str) -> int:

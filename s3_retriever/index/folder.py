@@ -20,7 +20,10 @@ __all__ = ["IndexFolder", "SearchSeal", "make_index_folder"]
 logger = logging.getLogger(__name__)
 
 _SEAL = "search.json"
-_CHANGING = {"meta.json", ".managed.json"}
+_STATE = "meta.json"
+"""Tantivy's own manifest; every commit of it replaces the file."""
+
+_CHANGING = {_STATE, ".managed.json"}
 """Tantivy's other files are written once, under names that are never used again."""
 
 
@@ -87,6 +90,14 @@ class IndexFolder:
             return SearchSeal.model_validate_json(read_sealed(self.path / _SEAL))
         except (OSError, IndexStorageError, ValidationError):
             return None
+
+    def is_sealed(self, manifest: Manifest) -> bool:
+        """Whether the search part was complete and nothing was written to it since."""
+        seal = self.sealed()
+        if seal is None or (seal.generation, seal.folder) != (manifest.generation, manifest.search):
+            return False
+        state = self.search(manifest) / _STATE
+        return state.is_file() and seal.files.get(_STATE, (0, ""))[1] == sha256_of(state)
 
     def seal_search(self, manifest: Manifest) -> None:
         """Record the search part's files as they are now.

@@ -31,6 +31,8 @@ __all__ = ["Index", "Snapshot", "View"]
 
 logger = logging.getLogger(__name__)
 
+_Segments = Mapping[str, Segment]
+
 
 class Index:
     """Coded documents on disk (or in memory), with one writer at a time."""
@@ -126,6 +128,7 @@ class Index:
                 yield
             except BaseException:
                 self.refresh()  # to what is on disk, whatever of it was still done
+                self._files.remove_unnamed(self.snapshot.manifest)  # on a full disk, room at once
                 raise
 
     def commit(self, coded: Sequence[CodedDocument], delete: Iterable[str] = ()) -> None:
@@ -138,12 +141,20 @@ class Index:
         """
         snapshot = self.snapshot
         gone = {i for i in [*delete, *(c.document.id for c in coded)] if i in snapshot.live}
-        new = [self._write_segment(coded)] if coded else []
-        segments = {**snapshot.segments, **{segment.name: segment for segment, _ in new}}
+        segments = dict(snapshot.segments)
+        new = []
+        if coded:
+            segment, record = self._write_segment(coded)
+            segments[record.name] = segment
+            new.append(record)
         marked = [_without(r, segments[r.name], gone) for r in snapshot.manifest.segments]
         kept = [r for r in marked if len(r.deleted) < len(segments[r.name].entries)]
-        manifest = self._next([*kept, *(record for _, record in new)])
-        candidates = self._candidates_with([segment for segment, _ in new], manifest)
+        manifest = self._next([*kept, *new])
+        candidates = self.candidates
+        if manifest.generation == 1:
+            candidates = self._open_candidates(manifest, create=True)
+        if new:
+            candidates = self._with_blocks(candidates, new, segments)
         self._publish(manifest, segments, candidates)
 
         dead = {r.name for r in marked} - {r.name for r in kept}
@@ -175,42 +186,23 @@ class Index:
         if self._files is not None:
             name = f"tantivy-{manifest.generation:08d}"
             manifest = manifest.model_copy(update={"search": name})
-        self._publish(manifest, segments, self._built(manifest, segments))
+        candidates = self._open_candidates(manifest, create=True)
+        candidates = self._with_blocks(candidates, manifest.segments, segments)
+        self._publish(manifest, segments, candidates)
         self._after_commit(set(), {})
         if self._files is not None:
             self._files.remove_unnamed(manifest)
 
-    def _built(self, manifest: Manifest, segments: Mapping[str, Segment]) -> CandidateIndex:
-        """A new search part for ``manifest``, in the folder that it names."""
-        candidates = self._open_candidates(manifest, create=True)
-        writer = candidates.writer()
-        try:
-            for record in manifest.segments:
+    def _with_blocks(
+        self, candidates: CandidateIndex, records: Iterable[SegmentRecord], segments: _Segments
+    ) -> CandidateIndex:
+        """The search part with the live documents of ``records`` added and committed."""
+        with candidates.changing() as writer:
+            for record in records:
                 writer.add(segments[record.name], without=set(record.deleted))
-            writer.commit()
-        finally:
-            writer.close()
         return candidates.renewed()
 
-    def _candidates_with(self, new: Sequence[Segment], manifest: Manifest) -> CandidateIndex:
-        """The search part with the blocks of ``new`` added and committed."""
-        candidates = self.candidates
-        if self._files is not None and manifest.generation == 1:
-            candidates = self._open_candidates(manifest, create=True)
-        if not new:
-            return candidates
-        writer = candidates.writer()
-        try:
-            for segment in new:
-                writer.add(segment)
-            writer.commit()
-        finally:
-            writer.close()
-        return candidates.renewed()
-
-    def _publish(
-        self, manifest: Manifest, segments: Mapping[str, Segment], candidates: CandidateIndex
-    ) -> None:
+    def _publish(self, manifest: Manifest, segments: _Segments, candidates: CandidateIndex) -> None:
         """The moment of the commit."""
         kept = {r.name: segments[r.name] for r in manifest.segments}
         with self._publishing:
@@ -233,15 +225,11 @@ class Index:
         view = self._view
         try:
             if dead or hurt:
-                writer = view.candidates.writer()
-                try:
+                with view.candidates.changing() as writer:
                     for name in dead:
                         writer.delete_segment(name)
                     for name, numbers in hurt.items():
                         writer.delete(name, numbers)
-                    writer.commit()
-                finally:
-                    writer.close()
                 with self._publishing:
                     self._view = View(view.snapshot, view.candidates.renewed())
             if self._files is not None:
@@ -259,8 +247,7 @@ class Index:
         if manifest.generation == 0:  # a first commit that never came
             shutil.rmtree(self._files.search(manifest), ignore_errors=True)
             return
-        seal = self._files.sealed()
-        if seal and (seal.generation, seal.folder) == (manifest.generation, manifest.search):
+        if self._files.is_sealed(manifest):
             return
         known = {record.name: record for record in manifest.segments}
         dead = set(self.candidates.segments()) - set(known)

@@ -29,10 +29,9 @@ def segment() -> Segment:
 
 
 def with_segments(index: CandidateIndex, *segments: Segment) -> CandidateIndex:
-    writer = index.writer()
-    for segment in segments:
-        writer.add(segment)
-    writer.commit()
+    with index.changing() as writer:
+        for segment in segments:
+            writer.add(segment)
     return index.renewed()
 
 
@@ -97,36 +96,32 @@ def test_limits_of_zero_are_no_panic(index: CandidateIndex) -> None:
 
 
 def test_deletes_by_document_and_by_segment(index: CandidateIndex, segment: Segment) -> None:
-    writer = index.writer()
-    writer.delete(segment.name, [segment.ordinals["sky"]])
-    writer.commit()
+    with index.changing() as writer:
+        writer.delete(segment.name, [segment.ordinals["sky"]])
     fewer = index.renewed()
     assert fewer.search_words(index.words("sky"), 3) == []
     assert fewer.segment_blocks(segment.name) == 3
     assert ids(segment, index.search_words(index.words("sky"), 3)) == ["sky"]  # never changes
-    writer = index.writer()
-    writer.delete_segment(segment.name)
-    writer.commit()
+    with index.changing() as writer:
+        writer.delete_segment(segment.name)
     assert index.renewed().n_blocks() == 0
     assert index.renewed().segments() == []
 
 
 def test_what_is_not_committed_is_forgotten(index: CandidateIndex, segment: Segment) -> None:
-    writer = index.writer()
-    writer.delete_segment(segment.name)
-    writer.close()
+    with pytest.raises(RuntimeError), index.changing() as writer:
+        writer.delete_segment(segment.name)
+        raise RuntimeError
     assert index.renewed().n_blocks() == 4
-    writer = index.writer()  # and another one can be had
-    writer.delete(segment.name, [0])
-    writer.commit()
+    with index.changing() as writer:  # and another one can be had
+        writer.delete(segment.name, [0])
     assert index.renewed().n_blocks() == 3
 
 
 def test_documents_can_be_left_out(segment: Segment) -> None:
     empty = in_memory()
-    writer = empty.writer()
-    writer.add(segment, without={segment.ordinals["sky"]})
-    writer.commit()
+    with empty.changing() as writer:
+        writer.add(segment, without={segment.ordinals["sky"]})
     index = empty.renewed()
     assert index.n_blocks() == 3
     assert index.search_words(index.words("sky"), 3) == []

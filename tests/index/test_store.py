@@ -159,7 +159,7 @@ def test_a_crash_before_the_manifest_leaves_the_last_commit(
     index = Index(path, profile)
     put(index, code("a", "red roses"), code("other", "green grass"))
 
-    def crash(*_: object) -> None:
+    def crash(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(*STEPS[step], crash)
@@ -176,6 +176,7 @@ def test_a_crash_before_the_manifest_leaves_the_last_commit(
     assert len(list((path / "segments").glob("*.safetensors"))) == 2
     assert found(again, "sky") == set()
     assert found(again, "roses") == {"a"}
+    assert again.candidates.n_blocks() == again.snapshot.n_blocks
     assert not wrong(again)
 
 
@@ -188,7 +189,7 @@ def test_a_crash_after_the_manifest_keeps_the_commit(
     put(index, code("c", "black coal"))
     write = Manifest.write
 
-    def crash(*_: object) -> None:
+    def crash(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     def written(self: Manifest, folder: Path) -> None:
@@ -211,7 +212,7 @@ def test_a_crash_after_the_manifest_keeps_the_commit(
 def test_a_crash_in_the_first_commit(
     tmp_path: Path, profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def crash(*_: object) -> None:
+    def crash(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Manifest, "write", crash)
