@@ -244,8 +244,9 @@ def _exhaustive(index: Index, scorer: AttentionScorer) -> dict[str, np.ndarray]:
 def _logits(
     scorer: AttentionScorer, segment: Segment, rows: slice
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """For each coded key head and question ``(n_heads, n_question_tokens, n)`` logits, and the
-    heads' weights, which are negative for the question without content.
+    """Logits and weights of each coded key head, for the question and for the one without content.
+
+    The logits are ``(n_heads, n_question_tokens, n)``; the second question's weights are negative.
 
     The scorer's own parts: its public methods know only softmaxes over all tokens at once.
     """
