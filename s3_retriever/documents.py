@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from s3_retriever.errors import InputError
 from s3_retriever.generator.generator import check_text
 from s3_retriever.types import Document
 
-__all__ = ["problem_of", "sort_out"]
+__all__ = ["problem_of", "sort_out", "stored_metadata"]
 
 
 def sort_out(
@@ -29,7 +30,7 @@ def sort_out(
         document = _named(item) if isinstance(item, str) else item
         reason = problem_of(document)
         if reason is None:  # a copy, so that nobody changes the index by changing his own dict
-            good[document.id] = replace(document, metadata=_plain(document.metadata))
+            good[document.id] = replace(document, metadata=stored_metadata(document.metadata))
         else:
             named = isinstance(document, Document) and isinstance(document.id, str)
             skipped[document.id if named and document.id else f"number {position}"] = reason
@@ -56,7 +57,7 @@ def problem_of(document: object) -> str | None:
     try:
         check_text(document.id)
         check_text(document.text)
-        json.dumps(_plain(document.metadata), allow_nan=False).encode("utf-8")
+        json.dumps(stored_metadata(document.metadata), allow_nan=False).encode("utf-8")
     except InputError as e:
         return str(e)
     except (TypeError, ValueError) as e:
@@ -64,6 +65,21 @@ def problem_of(document: object) -> str | None:
     return None
 
 
-def _plain(metadata: Mapping[str, Any]) -> Any:
-    """Metadata as JSON will give it back (tuples become lists)."""
-    return json.loads(json.dumps(dict(metadata)))
+def stored_metadata(metadata: Mapping[str, Any]) -> Any:
+    """Metadata as the index will give it back: tuples become lists, dates ISO 8601 strings.
+
+    Example:
+        >>> from datetime import date
+        >>> stored_metadata({"seen": date(1902, 3, 1), "by": ("Lena",)})
+        {'seen': '1902-03-01', 'by': ['Lena']}
+
+    Raises:
+        TypeError, ValueError: a value that JSON does not know.
+    """
+    return json.loads(json.dumps(dict(metadata), default=_date_text))
+
+
+def _date_text(value: object) -> str:
+    if isinstance(value, date):  # a datetime is one, too
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} is no type of JSON")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -19,9 +19,12 @@ from s3_retriever.config import FusionSettings, Mode, RetrieveSettings, ScanSett
 from s3_retriever.documents import problem_of, sort_out
 from s3_retriever.errors import InputError
 from s3_retriever.generator.generator import Generator
+from s3_retriever.index.description import describe
 from s3_retriever.index.filters import Filter
+from s3_retriever.index.namespaces import check_namespace, namespace_folder, namespaces_in
 from s3_retriever.index.segment import text_hash
 from s3_retriever.index.store import Index
+from s3_retriever.keeping import Keeping
 from s3_retriever.profile import Profile
 from s3_retriever.retrieve.retriever import Retriever
 from s3_retriever.scan.scanner import Scanner
@@ -67,7 +70,7 @@ class CompressedContext:
     """Tokens of :attr:`text`, in the generator's count."""
 
 
-class Engine:
+class Engine(Keeping):
     """Reads documents once with a language model and retrieves with its own attention.
 
     Example:
@@ -106,10 +109,11 @@ class Engine:
         self.scan_settings = scan or ScanSettings()
         weights = profile.card.fusion or FusionSettings()
         self.retrieve_settings = retrieve or RetrieveSettings(fusion=weights)
-        self.index = Index(Path(path) if path is not None else None, profile)
+        super().__init__(Index(Path(path) if path is not None else None, profile))
         self._scanner = Scanner(generator, profile, self.scan_settings)
         self._retriever = Retriever(generator, profile)
-        self._write_lock = threading.Lock()
+        self._namespaces: dict[str, Engine] = {}
+        self._namespace_lock = threading.Lock()
         self._compressed: OrderedDict[str, Index] = OrderedDict()
         self._compress_lock = threading.Lock()
 
@@ -228,30 +232,53 @@ class Engine:
             self.index.commit(waiting)
         return scanned
 
-    def delete(self, ids: Iterable[str]) -> int:
-        """Remove documents; returns how many were there."""
-        wanted = list(dict.fromkeys([ids] if isinstance(ids, str) else ids))
-        with self._write_lock, self.index.writing():
-            known = [i for i in wanted if i in self.index.snapshot.live]
-            if known:
-                self.index.commit([], delete=known)
-            return len(known)
+    def namespace(self, name: str) -> Engine:
+        """An engine around the same model whose index is its own: nothing is shared or found.
 
-    def get(self, doc_id: str) -> Document | None:
-        """A document as it was added, or ``None``."""
-        found = self.index.snapshot.live.get(doc_id)
-        if found is None:
-            return None
-        segment, entry = found
-        return Document(entry.id, segment.text(entry), deepcopy(entry.metadata))
+        Its index lies in this one's folder. Snapshots and bundles hold one namespace.
 
-    def ids(self) -> list[str]:
-        """Ids of all documents, in the order they were added."""
-        return list(self.index.snapshot.live)
+        Args:
+            name: 1 to 64 of a-z, 0-9, ``-`` and ``_``.
 
-    def __len__(self) -> int:
-        """Number of documents."""
-        return len(self.index.snapshot.live)
+        Raises:
+            InputError: another name.
+            IndexStorageError: its folder cannot be used or is damaged.
+        """
+        check_namespace(name)
+        with self._namespace_lock:
+            if name not in self._namespaces:
+                folder = self.index.folder
+                self._namespaces[name] = Engine(
+                    self.generator,
+                    self.profile,
+                    namespace_folder(folder, name) if folder else None,
+                    scan=self.scan_settings,
+                    retrieve=self.retrieve_settings,
+                )
+            return self._namespaces[name]
+
+    def namespaces(self) -> list[str]:
+        """Names of the namespaces that hold something or were asked for, sorted."""
+        folder = self.index.folder
+        return sorted({*self._namespaces, *(namespaces_in(folder) if folder else ())})
+
+    async def aadd(self, documents: Iterable[Document | str], **options: Any) -> AddReport:
+        """As :meth:`add`, in a thread: the event loop goes on."""
+        return await asyncio.to_thread(self.add, documents, **options)
+
+    async def adelete(self, ids: Iterable[str]) -> int:
+        """As :meth:`delete`, in a thread."""
+        return await asyncio.to_thread(self.delete, ids)
+
+    async def aretrieve(self, question: str, **options: Any) -> list[Span]:
+        """As :meth:`retrieve`, in a thread."""
+        return await asyncio.to_thread(self.retrieve, question, **options)
+
+    async def acompress(
+        self, question: str, text: str, max_tokens: int, **options: Any
+    ) -> CompressedContext:
+        """As :meth:`compress`, in a thread."""
+        return await asyncio.to_thread(self.compress, question, text, max_tokens, **options)
 
     def retrieve(
         self,
@@ -288,7 +315,7 @@ class Engine:
         """
         self.index.refresh()
         return self._retriever.retrieve(
-            self.index,
+            self.index.view,
             question,
             max_tokens=max_tokens,
             k=k,
@@ -339,7 +366,7 @@ class Engine:
             fusion = self.retrieve_settings.fusion.model_copy(update=_EDGES)
             settings = self.retrieve_settings.model_copy(update={"fusion": fusion})
         spans = self._retriever.retrieve(
-            index,
+            index.view,
             question,
             max_tokens=max_tokens,
             k=None,
@@ -400,30 +427,12 @@ class Engine:
 
     def info(self) -> dict[str, Any]:
         """What is in the index and in memory: counts, bytes by part, the profile."""
-        snapshot = self.index.snapshot
-        card = self.profile.card
-        forward = sum(r.n_bytes for r in snapshot.manifest.segments)
-        folder = self.index.folder
-        tantivy = sum(p.stat().st_size for p in (folder / "tantivy").glob("*")) if folder else 0
-        tokens = sum(r.n_tokens for r in snapshot.manifest.segments)
-        return {
-            "path": str(folder) if folder else None,
-            "profile": card.name,
-            "fingerprint": self.profile.fingerprint,
+        self.index.refresh()
+        return describe(self.index.folder, self.index.snapshot) | {
             "model": self.generator.name,
             "device": str(self.generator.device),
             "dtype": str(self.generator.model.dtype).removeprefix("torch."),
             "weight_bytes": self.generator.weight_bytes,
-            "documents": len(snapshot.live),
-            "tokens": snapshot.n_tokens,
-            "blocks": snapshot.n_blocks,
-            "segments": len(snapshot.segments),
-            "generation": snapshot.manifest.generation,
-            "bytes": {"forward": forward, "tantivy": tantivy},
-            "bytes_per_token": {
-                "forward": round(forward / tokens, 1) if tokens else None,
-                "tantivy": round(tantivy / tokens, 1) if tokens else None,
-            },
         }
 
 

@@ -112,7 +112,7 @@ def legs_of(
     found: list[ProposedQuestion] = []
     done = 0
     for collection in collections:
-        index = scanned(engine).of(collection).index
+        index = scanned(engine).of(collection).index.view
         filler = BudgetFiller(collection, engine.generator.count_tokens)
         for question in collection.questions:
             if question.evidence:

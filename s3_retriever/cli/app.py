@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -20,8 +21,10 @@ from s3_retriever.cli.doctor import doctor
 from s3_retriever.cli.evaluate import evaluate
 from s3_retriever.cli.index import index
 from s3_retriever.cli.info import info
+from s3_retriever.cli.migrate import migrate
 from s3_retriever.cli.search import search
 from s3_retriever.cli.train import train
+from s3_retriever.cli.upkeep import compact, delete, export, import_, set_metadata, snapshot
 from s3_retriever.errors import EndogenousError
 
 __all__ = ["app", "main"]
@@ -48,8 +51,25 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
-for _command in (demo, index, search, ask, info, doctor, train, calibrate):
-    app.command()(_command)
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    demo,
+    index,
+    search,
+    ask,
+    info,
+    doctor,
+    delete,
+    set_metadata,
+    compact,
+    snapshot,
+    export,
+    import_,
+    migrate,
+    train,
+    calibrate,
+)
+for _command in _COMMANDS:
+    app.command(_command.__name__.rstrip("_").replace("_", "-"))(_command)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(bench, name="bench")
 

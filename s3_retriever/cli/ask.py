@@ -18,11 +18,13 @@ from s3_retriever.cli.options import (
     ModelOption,
     ModeOption,
     MostSpansOption,
+    NamespaceOption,
     ProfileOption,
     QuestionArgument,
     ScoringOption,
     parse_filter,
 )
+from s3_retriever.index.namespaces import namespace_folder
 
 __all__ = ["ask"]
 
@@ -36,6 +38,7 @@ def ask(
     mode: ModeOption = "hybrid",
     scoring: ScoringOption = None,
     condition: FilterOption = None,
+    namespace: NamespaceOption = None,
     as_json: JsonOption = False,
     profile: ProfileOption = None,
     model: ModelOption = None,
@@ -43,6 +46,7 @@ def ask(
 ) -> None:
     """Answer a question from the spans found for it, and name them."""
     metadata = parse_filter(condition)
+    folder = namespace_folder(folder, namespace)
     engine = open_engine(folder, profile, model, device)
     started = time.perf_counter()
     stream = engine.answer(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -73,3 +74,66 @@ def scan(
     for length, peak in result["peak_memory_bytes"].items():
         console.print(f"peak memory for {int(length):,} tokens: {peak / 1e6:,.0f} MB")
     console.print(f"({result['memory']}, above what was in use before)")
+
+
+@bench.command()
+def index(
+    tokens: Annotated[
+        list[int], typer.Option(min=1000, help="Size of the index; may be given again.")
+    ],
+    corpus: Annotated[
+        Optional[list[Path]],
+        typer.Argument(help="Files and folders to read. Default: the shipped samples."),
+    ] = None,
+    scan_tokens: Annotated[
+        int, typer.Option(min=1000, help="Tokens to read with the model; the rest is drawn.")
+    ] = 300_000,
+    profile: ProfileOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure building, opening and searching an index, and what its candidates miss."""
+    import tempfile
+
+    from s3_retriever.cli.demo import sample_documents, sample_questions
+    from s3_retriever.engine import DEFAULT_PROFILE
+    from s3_retriever.evaluate.index_bench import bench_index, scan_source
+    from s3_retriever.generator.generator import Generator
+    from s3_retriever.profile import Profile
+    from s3_retriever.readers import read_files
+
+    documents = read_files(corpus).documents if corpus else sample_documents()
+    with waiting("loading the model ...") as say:
+        name = profile or DEFAULT_PROFILE
+        loaded = Profile.load(name)
+        generator = Generator.load(model or loaded.card.model, device=device)
+        loaded.check_generator(generator)
+        say(f"reading {scan_tokens:,} tokens ...")
+        source = scan_source(
+            generator,
+            loaded,
+            (document.text for document in documents),
+            tokens=scan_tokens,
+            questions=[] if corpus else [q.question for q in sample_questions()],
+        )
+        for n in tokens:
+            say(f"measuring {n:,} tokens; the machine should be idle ...")
+            with tempfile.TemporaryDirectory(prefix="s3-retriever-bench-") as folder:
+                result = bench_index(loaded, name, source, Path(folder) / "index", n)
+            if as_json:
+                typer.echo(json.dumps(result))
+            else:
+                _show_index(result)
+
+
+def _show_index(result: dict[str, Any]) -> None:
+    size = result["bytes_per_token"]
+    console.print(
+        f"{result['tokens']:,} tokens: built at {result['build_tokens_per_s']:,} tokens/s, "
+        f"{size['forward']} + {size['tantivy']} bytes a token; search p50 {result['p50_ms']} ms, "
+        f"p95 {result['p95_ms']} ms; {result['candidate_recall']:.1%} of the exhaustive best; "
+        f"opened in {result['open_s']} s with {result['open_rss_bytes'] / 1e6:,.0f} MB",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
 from s3_retriever.cli.display import console, visible, waiting
 from s3_retriever.cli.opening import existing_manifest, profile_of
-from s3_retriever.cli.options import IndexOption, ProfileOption
-from s3_retriever.errors import IndexLockedError, IndexMismatchError, IndexStorageError
+from s3_retriever.cli.options import DeviceOption, IndexOption, ModelOption, ProfileOption
 
 if TYPE_CHECKING:
-    from s3_retriever.index.manifest import Manifest, SegmentRecord
+    from s3_retriever.index.repair import Repaired
     from s3_retriever.profile import Profile
+    from s3_retriever.types import CodedDocument, Document
 
 __all__ = ["doctor"]
-
-
-class _Damage(NamedTuple):
-    """A segment whose file is not as it was written."""
-
-    record: SegmentRecord
-    reason: str
-    ids: tuple[str, ...]
-    """Its documents, if the file still tells."""
-
-    def __str__(self) -> str:
-        whose = f"it holds {', '.join(self.ids)}" if self.ids else "its documents are unknown"
-        return f"segment {self.record.name} {self.reason}; {whose}"
 
 
 def doctor(
@@ -41,103 +27,82 @@ def doctor(
     repair: Annotated[
         bool,
         typer.Option(
-            help="Build the search part anew; put damaged segments aside and name their documents."
+            help="Build the search part anew, rebuild damaged segments from what is left of them, "
+            "and read texts again whose codes are lost."
         ),
     ] = False,
+    model: ModelOption = None,
+    device: DeviceOption = None,
 ) -> None:
-    """Check every file of an index; exit code 1 if something is wrong."""
-    manifest = existing_manifest(folder)
-    with waiting(f"checking {folder} ..."):
-        from s3_retriever.profile import Profile
+    """Check every file of an index and of its namespaces; exit code 1 if something is wrong."""
+    from s3_retriever.index.namespaces import namespace_folder, namespaces_in
 
-        loaded = Profile.load(profile or profile_of(manifest, folder))
-        problems = _problems(folder, manifest, loaded)
-    _show(problems)
-    if repair:
-        with waiting("repairing ..."):
-            aside = _repair(folder, manifest, loaded)
-            problems = _problems(folder, existing_manifest(folder), loaded)
-        _show(problems)
-        _say("the search part was built anew", "green")
-        for damage in aside:
-            _say(f"left out: {damage}", "yellow")
-        if aside:
-            _say(
-                f"index these documents again; damaged files are in {folder / 'damaged'}", "yellow"
-            )
-    elif problems:
-        _say(f"repair it with: s3-retriever doctor --index {folder} --repair")
-    if problems:
+    places = [namespace_folder(folder, name) for name in (None, *namespaces_in(folder))]
+    whole = [_examine(place, profile, repair, model, device) for place in places]
+    if not all(whole):
         raise typer.Exit(1)
     _say(f"{folder} is whole", "green")
 
 
-def _problems(folder: Path, manifest: Manifest, profile: Profile) -> list[str]:
-    """What is wrong, one sentence each."""
-    from s3_retriever.index.store import Index
+def _examine(
+    folder: Path, profile: str | None, mend: bool, model: str | None, device: str | None
+) -> bool:
+    """Say what is wrong with one index, mend it if asked; returns whether it is whole now."""
+    from s3_retriever.index.check import problems
 
-    try:
-        return list(Index(folder, profile).problems())
-    except (IndexMismatchError, KeyboardInterrupt):
-        raise
-    except BaseException as e:  # Tantivy's panic on a damaged file is no Exception
-        damaged = [str(damage) for damage in _damaged_segments(folder, manifest)]
-        reason = str(e) if isinstance(e, IndexStorageError) else f"damaged search part: {e}"
-        return damaged or [reason]
+    manifest = existing_manifest(folder, repair=mend)
+    with waiting(f"checking {folder} ..."):
+        from s3_retriever.profile import Profile
 
+        loaded = Profile.load(profile or profile_of(manifest, folder))
+        found = [] if mend else list(problems(folder, loaded))
+    if mend:
+        from s3_retriever.index.repair import repair
 
-def _damaged_segments(folder: Path, manifest: Manifest) -> Iterator[_Damage]:
-    from s3_retriever.generator.weights import sha256_of
-    from s3_retriever.index.segment import Segment
-
-    for record in manifest.segments:
-        path = _segment_path(folder, record)
-        if not path.is_file():
-            yield _Damage(record, "is missing", ())
-        elif sha256_of(path) != record.sha256:
-            try:
-                entries = Segment.open(path).entries
-            except IndexStorageError:
-                entries = ()
-            live = (e.id for n, e in enumerate(entries) if n not in set(record.deleted))
-            yield _Damage(record, "is damaged", tuple(live))
+        with waiting("repairing ..."):
+            report = repair(folder, loaded, _reader(loaded, model, device))
+            found = list(problems(folder, loaded))
+        _show(found)
+        _say("the search part was built anew", "green")
+        _report(report, folder)
+    else:
+        _show(found)
+        if found:
+            _say(f"repair it with: s3-retriever doctor --index {folder} --repair")
+    return not found
 
 
-def _repair(folder: Path, manifest: Manifest, profile: Profile) -> list[_Damage]:
-    """Keep the sound segments, rebuild the search part; returns what was put aside."""
-    import filelock
+def _reader(
+    profile: Profile, model: str | None, device: str | None
+) -> Callable[[Sequence[Document]], Iterable[CodedDocument]]:
+    """What reads texts again; the model is loaded only if there are any."""
 
-    from s3_retriever.index.store import Index
+    def rescan(documents: Sequence[Document]) -> Iterable[CodedDocument]:
+        from s3_retriever.config import ScanSettings
+        from s3_retriever.generator.generator import Generator
+        from s3_retriever.scan.scanner import Scanner
 
-    damaged = list(_damaged_segments(folder, manifest))
-    try:
-        with filelock.FileLock(folder / "writer.lock", timeout=0):
-            for damage in damaged:
-                _put_aside(_segment_path(folder, damage.record), folder / "damaged")
-            if damaged:
-                hurt = {damage.record.name for damage in damaged}
-                sound = tuple(r for r in manifest.segments if r.name not in hurt)
-                update = {"segments": sound, "generation": manifest.generation + 1}
-                manifest.model_copy(update=update).write(folder)
-            shutil.rmtree(folder / "tantivy", ignore_errors=True)
-    except filelock.Timeout as e:
-        raise IndexLockedError(
-            f"index {folder} is being written by another process; wait until it is done"
-        ) from e
-    index = Index(folder, profile)
-    with index.writing():
-        index.rebuild_candidates()
-    return damaged
+        card = profile.card
+        revision = card.revision if model is None else None
+        generator = Generator.load(model or card.model, revision=revision, device=device)
+        profile.check_generator(generator)
+        return Scanner(generator, profile, ScanSettings()).scan(documents)
+
+    return rescan
 
 
-def _segment_path(folder: Path, record: SegmentRecord) -> Path:
-    return folder / "segments" / f"{record.name}.safetensors"
-
-
-def _put_aside(path: Path, target: Path) -> None:
-    if path.exists():
-        target.mkdir(exist_ok=True)
-        path.replace(target / path.name)
+def _report(report: Repaired, folder: Path) -> None:
+    """What became of the documents of damaged segments."""
+    if report.kept:
+        _say(f"{len(report.kept)} documents of damaged segments are whole", "green")
+    if report.rescanned:
+        _say(f"read again: {', '.join(report.rescanned)}", "green")
+    for name in report.unknown:
+        _say(f"left out: segment {name}; its documents are unknown", "yellow")
+    if report.lost:
+        _say(f"left out: {', '.join(report.lost)}", "yellow")
+    if report.lost or report.unknown:
+        _say(f"index these documents again; damaged files are in {folder / 'damaged'}", "yellow")
 
 
 def _show(problems: list[str]) -> None:

@@ -12,8 +12,15 @@ from rich.text import Text
 
 from s3_retriever.cli.display import console, errors, progress_bar, visible, waiting
 from s3_retriever.cli.opening import open_engine
-from s3_retriever.cli.options import DeviceOption, IndexOption, ModelOption, ProfileOption
+from s3_retriever.cli.options import (
+    DeviceOption,
+    IndexOption,
+    ModelOption,
+    NamespaceOption,
+    ProfileOption,
+)
 from s3_retriever.errors import InputError
+from s3_retriever.index.namespaces import namespace_folder
 from s3_retriever.types import Document
 
 if TYPE_CHECKING:
@@ -28,6 +35,7 @@ def index(
         typer.Argument(help="Files and folders: .txt .text .md .markdown .rst .html .htm .pdf"),
     ],
     folder: IndexOption,
+    namespace: NamespaceOption = None,
     profile: ProfileOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
@@ -44,6 +52,7 @@ def index(
             f"nothing to index in {', '.join(map(str, paths))}; "
             f"kinds of files that can be read: {' '.join(SUFFIXES)}"
         )
+    folder = namespace_folder(folder, namespace)
     engine = open_engine(folder, profile, model, device, create=True)
     report, seconds = add_with_bar(engine, files.documents)
     skipped = len(files.skipped) + len(report.skipped)

@@ -11,25 +11,28 @@ from s3_retriever.errors import IndexStorageError, InputError
 if TYPE_CHECKING:
     from s3_retriever.engine import Engine
     from s3_retriever.index.manifest import Manifest
+    from s3_retriever.index.store import Index
 
-__all__ = ["existing_manifest", "open_engine", "profile_of"]
+__all__ = ["existing_manifest", "open_engine", "open_index", "profile_of"]
 
 
-def existing_manifest(folder: Path) -> Manifest:
+def existing_manifest(folder: Path, *, repair: bool = False) -> Manifest:
     """The manifest of an index that must be there; nothing is created.
+
+    Args:
+        folder: of the index.
+        repair: take the copy where the manifest itself is damaged.
 
     Raises:
         IndexStorageError: there is no index; says how to make one.
     """
-    if not (folder / "manifest.json").exists():
+    if not any((folder / name).exists() for name in ("manifest.json", "manifest.copy.json")):
         raise IndexStorageError(
             f"no index at {folder}; make one with: s3-retriever index PATH... --index {folder}"
         )
-    from s3_retriever.index.manifest import Manifest
+    from s3_retriever.index.check import read_manifest
 
-    manifest = Manifest.read(folder)
-    assert manifest is not None
-    return manifest
+    return read_manifest(folder, repair=repair)
 
 
 def profile_of(manifest: Manifest, folder: Path) -> str:
@@ -80,3 +83,23 @@ def open_engine(
         revision = card.revision if model is None else None
         generator = Generator.load(model or card.model, revision=revision, device=device)
         return Engine(generator, loaded, folder)
+
+
+def open_index(folder: Path, profile: str | None, *, create: bool = False) -> Index:
+    """Open an index without its model, which is enough to keep it.
+
+    Args:
+        folder: of the index.
+        profile: a shipped name or a folder; by default the index's own.
+        create: make the index if there is none; otherwise that is an error.
+    """
+    there = (folder / "manifest.json").exists()
+    manifest = existing_manifest(folder) if there or not create else None
+    with waiting(f"opening {folder} ..."):
+        from s3_retriever.engine import DEFAULT_PROFILE
+        from s3_retriever.index.store import Index
+        from s3_retriever.profile import Profile
+
+        if profile is None:
+            profile = profile_of(manifest, folder) if manifest else DEFAULT_PROFILE
+        return Index(folder, Profile.load(profile))

@@ -21,6 +21,7 @@ __all__ = [
     "ModeOption",
     "ModelOption",
     "MostSpansOption",
+    "NamespaceOption",
     "ProfileOption",
     "QuestionArgument",
     "ScoringOption",
@@ -39,6 +40,10 @@ ModelOption = Annotated[
 ]
 DeviceOption = Annotated[
     Optional[str], typer.Option(help="cpu, cuda, cuda:1. Default: the best there is.")
+]
+NamespaceOption = Annotated[
+    Optional[str],
+    typer.Option(help="Work in this namespace: an index of its own inside the index's folder."),
 ]
 BudgetOption = Annotated[
     int, typer.Option("--max-tokens", min=1, help="Budget of the spans, in the model's tokens.")

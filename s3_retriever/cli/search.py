@@ -17,11 +17,13 @@ from s3_retriever.cli.options import (
     ModelOption,
     ModeOption,
     MostSpansOption,
+    NamespaceOption,
     ProfileOption,
     QuestionArgument,
     ScoringOption,
     parse_filter,
 )
+from s3_retriever.index.namespaces import namespace_folder
 
 __all__ = ["search"]
 
@@ -34,6 +36,7 @@ def search(
     mode: ModeOption = "hybrid",
     scoring: ScoringOption = None,
     condition: FilterOption = None,
+    namespace: NamespaceOption = None,
     as_json: JsonOption = False,
     profile: ProfileOption = None,
     model: ModelOption = None,
@@ -41,6 +44,7 @@ def search(
 ) -> None:
     """Find the spans of text that hold the evidence for a question."""
     metadata = parse_filter(condition)
+    folder = namespace_folder(folder, namespace)
     engine = open_engine(folder, profile, model, device)
     started = time.perf_counter()
     spans = engine.retrieve(

@@ -6,8 +6,12 @@ scored exactly afterwards. Words are scored by BM25 (k1 1.2, b 0.75, fixed in Ta
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+import shutil
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +23,7 @@ from s3_retriever.errors import IndexStorageError
 from s3_retriever.index.segment import BLOCK_TOKENS, Entry, Segment
 from s3_retriever.text import separate_ideographs, whole_words
 
-__all__ = ["Block", "CandidateIndex", "Hit"]
+__all__ = ["Block", "CandidateIndex", "CandidateWriter", "Hit", "block_range"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,91 +49,115 @@ class Hit(NamedTuple):
 
 
 class CandidateIndex:
-    """Blocks by words and by features; one writer at a time, readers take no lock."""
+    """Blocks by words and by features, as of one commit; never changes.
 
-    def __init__(self, folder: Path | None, n_hookpoints: int, n_latents: int) -> None:
-        """Open or create the index in ``folder``; ``None`` keeps it in memory.
+    Example:
+        >>> index = CandidateIndex.open(None, n_hookpoints=2, n_latents=64)
+        >>> index.words("Red roses"), index.n_blocks()
+        (['red', 'rose'], 0)
+    """
+
+    def __init__(
+        self,
+        index: tantivy.Index,
+        terms: np.ndarray,
+        folder: Path | None,
+        shadow: tempfile.TemporaryDirectory[str] | None,
+    ) -> None:
+        """Use :meth:`open`."""
+        self._index = index
+        self._terms = terms
+        self._folder = folder
+        self._shadow = shadow
+        self._schema = index.schema
+        self._searcher = index.searcher()
+        self._analyzer = _word_analyzer()
+
+    @classmethod
+    def open(
+        cls, folder: Path | None, n_hookpoints: int, n_latents: int, *, create: bool = False
+    ) -> CandidateIndex:
+        """Open the index in ``folder``; ``None`` makes an empty one in memory.
 
         Raises:
-            IndexStorageError: the folder holds something Tantivy cannot open.
+            IndexStorageError: the folder holds nothing that Tantivy can open.
         """
-        self._terms = _term_table(n_hookpoints, n_latents)
-        self._schema = _schema()
+        shadow = None
         try:
             if folder is None:
-                self._index = tantivy.Index(self._schema)
-            else:
+                index = tantivy.Index(_schema())
+            elif create:
                 folder.mkdir(parents=True, exist_ok=True)
-                self._index = tantivy.Index(self._schema, path=str(folder), reuse=True)
+                index = tantivy.Index(_schema(), path=str(folder), reuse=True)
+            else:
+                if not os.access(folder, os.W_OK):
+                    shadow = _shadow_of(folder)
+                with _damage_reported(folder):
+                    index = tantivy.Index.open(shadow.name if shadow else str(folder))
+            # else a thread looks for commits of others, at moments of its own
+            index.config_reader(reload_policy="manual")
+            # registered on every open: Tantivy stores a tokenizer's name, not the tokenizer
+            index.register_tokenizer("words", _word_analyzer())
+            index.register_tokenizer("whitespace", _feature_analyzer())
+            index.reload()
         except (ValueError, OSError) as e:
             raise IndexStorageError(
                 f"the search part of the index in {folder} cannot be opened ({e}); "
                 "rebuild it with: s3-retriever doctor --repair"
             ) from e
-        # registered on every open: Tantivy stores a tokenizer's name, not the tokenizer
-        self._analyzer = _word_analyzer()
-        self._index.register_tokenizer("words", self._analyzer)
-        self._index.register_tokenizer("whitespace", _feature_analyzer())
-        self._writer: tantivy.IndexWriter | None = None
+        return cls(index, _term_table(n_hookpoints, n_latents), folder, shadow)
 
-    def add(self, segment: Segment) -> None:
-        """Index every block of a segment (visible after :meth:`commit`)."""
-        writer = self._open_writer()
-        for ordinal, entry in enumerate(segment.entries):
-            text = segment.text(entry)
-            for block in range(entry.n_blocks):
-                first = entry.tokens[0] + block * BLOCK_TOKENS
-                last = min(first + BLOCK_TOKENS, entry.tokens[1])
-                document = tantivy.Document()
-                document.add_text("segment", segment.name)
-                document.add_text("document", _key(segment.name, ordinal))
-                document.add_text("block", _key(segment.name, entry.first_block + block))
-                start, end = int(segment.starts[first]), int(segment.ends[last - 1])
-                document.add_text(_WORDS, _block_words(text, start, end))
-                document.add_text(_FEATURES, self._feature_text(segment.ids[first:last]))
-                writer.add_document(document)
+    def renewed(self) -> CandidateIndex:
+        """The index as of Tantivy's last commit; this one stays as it is.
 
-    def delete(self, segment: str, ordinals: Iterable[int]) -> None:
-        """Remove documents of a segment (visible after :meth:`commit`)."""
-        writer = self._open_writer()
-        for ordinal in ordinals:
-            writer.delete_documents_by_term("document", _key(segment, ordinal))
+        Raises:
+            IndexStorageError: its files cannot be read.
+        """
+        if self._shadow is not None:  # links to the files of then
+            return CandidateIndex.open(self._folder, *self._terms.shape)
+        with _damage_reported():
+            self._index.reload()
+            return CandidateIndex(self._index, self._terms, self._folder, None)
 
-    def delete_segment(self, segment: str) -> None:
-        """Remove every block of a segment (visible after :meth:`commit`)."""
-        self._open_writer().delete_documents_by_term("segment", segment)
+    @contextmanager
+    def changing(self) -> Iterator[CandidateWriter]:
+        """What changes the index: committed at the end of the block, forgotten if that raises.
 
-    def clear(self) -> None:
-        """Remove everything (visible after :meth:`commit`)."""
-        self._open_writer().delete_all_documents()
+        Raises:
+            IndexStorageError: the folder cannot be written, or another process writes.
+        """
+        # nothing but the CandidateWriter may refer to Tantivy's: an exception that is kept keeps
+        # this frame, and Tantivy's lock is held as long as its writer lives
+        writer = CandidateWriter(self._new_writer(), self._terms)
+        try:
+            yield writer
+            writer.commit()
+        finally:
+            writer.close()
 
-    def commit(self) -> None:
-        """Make changes durable and visible."""
-        if self._writer is not None:
-            self._writer.commit()
-            self._writer.wait_merging_threads()  # consumes the writer and frees its lock
-            self._writer = None
-        self.refresh()
+    def _new_writer(self) -> tantivy.IndexWriter:
+        try:
+            writer = self._index.writer(_WRITER_HEAP, num_threads=1)
+            # a commit that failed may have left files whose names the next one needs
+            writer.garbage_collect_files()
+        except ValueError as e:
+            raise IndexStorageError(f"the search part of the index is not writable: {e}") from e
+        return writer
 
-    def rollback(self) -> None:
-        """Forget changes since the last commit."""
-        if self._writer is not None:
-            self._writer.rollback()
-            self._writer = None
-
-    def refresh(self) -> None:
-        """See what another process has committed."""
-        self._index.reload()
+    def segments(self) -> list[str]:
+        """Names of the segments that have blocks in the index."""
+        with _damage_reported():
+            return [name for name, _ in self._searcher.terms_with_prefix("segment", "")]
 
     def n_blocks(self) -> int:
         """Blocks in the index."""
-        return int(self._index.searcher().num_docs)
+        return int(self._searcher.num_docs)
 
     def segment_blocks(self, segment: str) -> int:
         """Blocks of one segment in the index."""
         query = tantivy.Query.term_query(self._schema, "segment", segment)
         with _damage_reported():
-            found: Any = self._index.searcher().search(query, limit=1, count=True)
+            found: Any = self._searcher.search(query, limit=1, count=True)
             return int(found.count)
 
     def words(self, text: str) -> list[str]:
@@ -139,7 +167,7 @@ class CandidateIndex:
 
     def block_frequency(self, word: str) -> int:
         """Blocks that hold ``word`` (deleted ones count until Tantivy merges them away)."""
-        return int(self._index.searcher().doc_freq(_WORDS, word))
+        return int(self._searcher.doc_freq(_WORDS, word))
 
     def search_words(
         self, words: Iterable[str], k: int, documents: Mapping[str, Sequence[int]] | None = None
@@ -201,7 +229,7 @@ class CandidateIndex:
             allowed = tantivy.Query.const_score_query(allowed, 0.0)
             must = tantivy.Occur.Must
             query = tantivy.Query.boolean_query([(must, query), (must, allowed)])
-        searcher = self._index.searcher()
+        searcher = self._searcher
         hits = []
         with _damage_reported():
             for score, address in searcher.search(query, limit=k, count=False).hits:
@@ -209,12 +237,89 @@ class CandidateIndex:
                 hits.append(Hit(Block(segment, int(number)), float(score)))
         return hits
 
-    def _open_writer(self) -> tantivy.IndexWriter:
-        if self._writer is None:
+
+class CandidateWriter:
+    """Changes to a candidate index; they become visible and durable together, by a commit."""
+
+    def __init__(self, writer: tantivy.IndexWriter, terms: np.ndarray) -> None:
+        """Use :meth:`CandidateIndex.changing`."""
+        self._writer: tantivy.IndexWriter | None = writer
+        self._terms = terms
+
+    def add(self, segment: Segment, without: Collection[int] = ()) -> None:
+        """Index every block of a segment, but not of the documents numbered ``without``.
+
+        Raises:
+            IndexStorageError: the disk is full, or a text is damaged.
+        """
+        with self._failures_reported():
+            for ordinal, entry in enumerate(segment.entries):
+                if ordinal not in without:
+                    self._add_blocks(segment, ordinal, entry)
+
+    def _add_blocks(self, segment: Segment, ordinal: int, entry: Entry) -> None:
+        writer = self._open()
+        text = segment.text(entry)
+        for block in range(entry.n_blocks):
+            first = entry.tokens[0] + block * BLOCK_TOKENS
+            last = min(first + BLOCK_TOKENS, entry.tokens[1])
+            document = tantivy.Document()
+            document.add_text("segment", segment.name)
+            document.add_text("document", _key(segment.name, ordinal))
+            document.add_text("block", _key(segment.name, entry.first_block + block))
+            start, end = int(segment.starts[first]), int(segment.ends[last - 1])
+            document.add_text(_WORDS, _block_words(text, start, end))
+            document.add_text(_FEATURES, self._feature_text(segment.ids[first:last]))
+            writer.add_document(document)
+
+    def delete(self, segment: str, ordinals: Iterable[int]) -> None:
+        """Remove documents of a segment."""
+        with self._failures_reported():
+            for ordinal in ordinals:
+                self._open().delete_documents_by_term("document", _key(segment, ordinal))
+
+    def delete_segment(self, segment: str) -> None:
+        """Remove every block of a segment."""
+        with self._failures_reported():
+            self._open().delete_documents_by_term("segment", segment)
+
+    def commit(self) -> None:
+        """Make the changes durable, and end; the writer is not usable any more.
+
+        Raises:
+            IndexStorageError: nothing was changed.
+        """
+        with self._failures_reported():
+            self._open().commit()
+        writer, self._writer = self._open(), None
+        try:
+            writer.wait_merging_threads()  # consumes the writer and frees its lock
+        except ValueError as e:  # no room to merge: nothing is lost by that
+            logger.warning("the search part could not be tidied up: %s", e)
+
+    def close(self) -> None:
+        """Forget what was not committed, and end."""
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
             try:
-                self._writer = self._index.writer(_WRITER_HEAP, num_threads=1)
-            except ValueError as e:
-                raise IndexStorageError(f"the search part of the index is not writable: {e}") from e
+                writer.rollback()
+            except ValueError as e:  # it died of what it is closed for, a full disk say
+                logger.debug("the search part's writer did not end well: %s", e)
+
+    @contextmanager
+    def _failures_reported(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as e:
+            if isinstance(e, (ValueError, OSError)) or type(e).__name__ == "PanicException":
+                raise IndexStorageError(
+                    f"the search part of the index cannot be written: {e}; "
+                    "the index is as it was before"
+                ) from e
+            raise
+
+    def _open(self) -> tantivy.IndexWriter:
+        assert self._writer is not None, "the writer has ended"
         return self._writer
 
     def _feature_text(self, ids: np.ndarray) -> str:
@@ -225,15 +330,16 @@ class CandidateIndex:
 
 
 @contextmanager
-def _damage_reported() -> Iterator[None]:
+def _damage_reported(folder: Path | None = None) -> Iterator[None]:
     """Turn what Tantivy raises on damaged files into an error that says what to do."""
     try:
         yield
     except BaseException as e:
         # a panic in Tantivy is no Exception, and its class cannot be imported
         if isinstance(e, (ValueError, OSError)) or type(e).__name__ == "PanicException":
+            where = f" in {folder}" if folder else ""
             raise IndexStorageError(
-                f"the search part of the index is damaged ({e}); "
+                f"the search part of the index{where} is damaged ({e}); "
                 "rebuild it with: s3-retriever doctor --repair"
             ) from e
         raise
@@ -265,6 +371,19 @@ def _feature_analyzer() -> tantivy.TextAnalyzer:
     return tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
 
 
+def _shadow_of(folder: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder of links to the files: Tantivy makes a lock even to read, and here it cannot."""
+    shadow = tempfile.TemporaryDirectory(prefix="s3-retriever-")
+    for path in folder.iterdir():
+        if not path.name.endswith(".lock"):
+            try:
+                (Path(shadow.name) / path.name).symlink_to(path.resolve())
+            except OSError:  # a system without links for everybody
+                shutil.copyfile(path, Path(shadow.name) / path.name)
+    return shadow
+
+
+@functools.cache
 def _term_table(n_hookpoints: int, n_latents: int) -> np.ndarray:
     """``(n_hookpoints, n_latents)`` fixed-width terms: a table makes a block's text in one step."""
     terms = [f"{h:x}.{f:06x} " for h in range(n_hookpoints) for f in range(n_latents)]

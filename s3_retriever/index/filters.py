@@ -1,13 +1,19 @@
 """Filters on metadata: ``{"year": {"$gte": 1990}, "lang": "en"}``.
 
-Operators: ``$eq $ne $in $nin $gt $gte $lt $lte $exists`` on a field, ``$and $or $not`` around
-filters. A field that holds a list matches where any of its items does; ``$ne`` and ``$nin`` are
-the exact negations of ``$eq`` and ``$in``, so they also match where the field is missing.
+On a field: ``$eq $ne $in $nin $gt $gte $lt $lte $exists $match``; around filters:
+``$and $or $not``. A field that holds a list matches where any of its items does; ``$ne`` and
+``$nin`` are the exact negations of ``$eq`` and ``$in``, so they also match where the field is
+missing. Numbers compare with numbers, strings with strings; booleans only equal booleans. A date
+(``datetime.date``, ``datetime.datetime`` or, in JSON, ``{"$date": "2024-05-01"}``) compares with
+the strings that are ISO 8601 dates, as moments: a day is its midnight, no zone is UTC. ``$match``
+finds a piece of text, upper and lower case alike.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
+from datetime import date, datetime, timezone
 from typing import Any
 
 from s3_retriever.errors import InputError
@@ -19,6 +25,7 @@ Filter = Mapping[str, Any]
 Predicate = Callable[[Metadata], bool]
 
 _MISSING = object()
+_MAX_DEPTH = 64
 
 
 def compile_filter(condition: Filter) -> Predicate:
@@ -28,49 +35,79 @@ def compile_filter(condition: Filter) -> Predicate:
         >>> match = compile_filter({"year": {"$gte": 1990}, "lang": "en"})
         >>> match({"year": 2001, "lang": "en"}), match({"year": 1980, "lang": "en"})
         (True, False)
+        >>> compile_filter({"seen": {"$lt": date(1950, 1, 1)}})({"seen": "1902-03-01T06:00+08:00"})
+        True
 
     Raises:
         InputError: an unknown operator or a value of the wrong type.
     """
+    return _compile(condition, 0)
+
+
+def _compile(condition: Filter, depth: int) -> Predicate:
     if not isinstance(condition, Mapping):
         raise InputError(f"a filter is a mapping of fields to conditions, not {condition!r}")
-    return _all([_clause(key, value) for key, value in condition.items()])
+    if depth > _MAX_DEPTH:
+        raise InputError(f"a filter may be nested {_MAX_DEPTH} times at most")
+    return _all([_clause(key, value, depth + 1) for key, value in condition.items()])
 
 
-def _clause(key: str, value: Any) -> Predicate:
+def _clause(key: str, value: Any, depth: int) -> Predicate:
     if key in ("$and", "$or"):
         if not isinstance(value, (list, tuple)) or not value:
             raise InputError(f"{key} takes a list of filters, not {value!r}")
-        parts = [compile_filter(v) for v in value]
+        parts = [_compile(v, depth) for v in value]
         return _all(parts) if key == "$and" else lambda m: any(p(m) for p in parts)
     if key == "$not":
-        inner = compile_filter(value)
+        inner = _compile(value, depth)
         return lambda m: not inner(m)
-    if key.startswith("$"):
+    if not isinstance(key, str) or key.startswith("$"):
         raise InputError(f"unknown operator {key!r}; known: $and, $or, $not around filters")
-    if isinstance(value, Mapping) and any(k.startswith("$") for k in value):
-        return _all([_comparison(key, op, operand) for op, operand in value.items()])
-    return _comparison(key, "$eq", value)
+    if isinstance(value, Mapping) and any(k.startswith("$") for k in value) and not _is_date(value):
+        return _all([_comparison(key, op, _operand(operand)) for op, operand in value.items()])
+    return _comparison(key, "$eq", _operand(value))
+
+
+def _operand(value: Any) -> Any:
+    """The value that is compared with; ``{"$date": ...}`` as a moment."""
+    if _is_date(value):
+        moment = _moment(value["$date"]) if isinstance(value["$date"], str) else None
+        if moment is None:
+            raise InputError(f"$date takes an ISO 8601 date such as 2024-05-01, not {value!r}")
+        return moment
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_operand(v) for v in value]
+    return _utc(value) if isinstance(value, date) else value
+
+
+def _is_date(value: Any) -> bool:
+    return isinstance(value, Mapping) and set(value) == {"$date"}
 
 
 def _comparison(field: str, operator: str, operand: Any) -> Predicate:
     if operator == "$exists":
-        return lambda m: (field in m) == bool(operand)
+        if not isinstance(operand, bool):
+            raise InputError(f"$exists takes true or false, not {operand!r}")
+        return lambda m: (field in m) == operand
     if operator in ("$ne", "$nin"):
         positive = _comparison(field, "$eq" if operator == "$ne" else "$in", operand)
         return lambda m: not positive(m)
     if operator == "$in":
-        if not isinstance(operand, (list, tuple, set, frozenset)):
+        if not isinstance(operand, list):
             raise InputError(f"$in and $nin take a list, not {operand!r}")
-        options = list(operand)
-        return _any_item(field, lambda v: any(_equal(v, o) for o in options))
+        return _any_item(field, lambda v: any(_equal(v, o) for o in operand))
     if operator == "$eq":
         return _any_item(field, lambda v: _equal(v, operand), whole=True)
+    if operator == "$match":
+        if not isinstance(operand, str) or not operand:
+            raise InputError(f"$match takes a piece of text, not {operand!r}")
+        wanted = operand.casefold()
+        return _any_item(field, lambda v: isinstance(v, str) and wanted in v.casefold())
     if operator not in _ORDER:
-        known = ", ".join(["$eq", "$ne", "$in", "$nin", *_ORDER, "$exists"])
+        known = ", ".join(["$eq", "$ne", "$in", "$nin", *_ORDER, "$exists", "$match"])
         raise InputError(f"unknown operator {operator!r} on field {field!r}; known: {known}")
     compare = _ORDER[operator]
-    return _any_item(field, lambda v: _comparable(v, operand) and compare(v, operand))
+    return _any_item(field, lambda v: _ordered(v, operand, compare))
 
 
 def _any_item(field: str, test: Callable[[Any], bool], *, whole: bool = False) -> Predicate:
@@ -93,6 +130,8 @@ def _all(parts: list[Predicate]) -> Predicate:
 
 def _equal(a: Any, b: Any) -> bool:
     """Equality in which ``True`` is not 1, and a tuple is a list (JSON knows no tuples)."""
+    if isinstance(b, datetime):
+        return isinstance(a, str) and _moment(a) == b
     if isinstance(a, bool) != isinstance(b, bool):
         return False
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
@@ -100,12 +139,33 @@ def _equal(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def _comparable(a: Any, b: Any) -> bool:
-    """Numbers compare with numbers, strings (and so ISO dates) with strings."""
+def _ordered(a: Any, b: Any, compare: Callable[[Any, Any], bool]) -> bool:
+    """Whether ``a`` stands in that order to ``b``; false for kinds that have no order."""
+    if isinstance(b, datetime):
+        moment = _moment(a) if isinstance(a, str) else None
+        return moment is not None and compare(moment, b)
     if isinstance(a, bool) or isinstance(b, bool):
         return False
     numbers = isinstance(a, (int, float)) and isinstance(b, (int, float))
-    return numbers or (isinstance(a, str) and isinstance(b, str))
+    return (numbers or (isinstance(a, str) and isinstance(b, str))) and compare(a, b)
+
+
+@functools.lru_cache(maxsize=65_536)
+def _moment(text: str) -> datetime | None:
+    """The moment that an ISO 8601 string says, or ``None``."""
+    if not text[:4].isdigit():
+        return None
+    try:
+        return _utc(datetime.fromisoformat(text.replace("Z", "+00:00")))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _utc(value: date) -> datetime:
+    """A day or a moment as a moment with a zone."""
+    if not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
 
 
 _ORDER: dict[str, Callable[[Any, Any], bool]] = {

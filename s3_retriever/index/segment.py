@@ -1,15 +1,15 @@
 """One immutable file of coded documents: the forward store's unit.
 
 A safetensors file: ``ids``, ``activations``, ``starts``, ``ends`` (one row a token), ``df`` (one
-count a latent), ``text`` (UTF-8 of all documents) and ``documents`` (JSON). Opened by mapping it
-into memory, so a large index costs no resident memory until it is asked.
+count a latent), ``text`` (UTF-8 of all documents) and ``documents`` (JSON, the listing). Opened by
+mapping it into memory, so a large index costs no resident memory until it is asked. The listing
+stands once more in a file beside it, so that damage to one of the two leaves every document a name.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,15 +21,38 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from s3_retriever.errors import IndexStorageError
+from s3_retriever.index.files import write_durably
+from s3_retriever.profile import Profile
 from s3_retriever.types import CodedDocument, Document, Tokens
 
-__all__ = ["BLOCK_TOKENS", "Entry", "Segment", "text_hash"]
+__all__ = ["BLOCK_TOKENS", "Entry", "Segment", "read_listing", "text_hash"]
 
 BLOCK_TOKENS = 64
 """Tokens of one candidate block; blocks never cross documents."""
 
 _DTYPES = {"U8": np.uint8, "U16": np.uint16, "U32": np.uint32}
-_NAMES = ("ids", "activations", "starts", "ends", "df", "text", "documents")
+_KINDS: dict[str, tuple[tuple[Any, ...], int]] = {
+    "ids": ((np.uint16, np.uint32), 3),
+    "activations": ((np.uint8,), 3),
+    "starts": ((np.uint32,), 1),
+    "ends": ((np.uint32,), 1),
+    "df": ((np.uint32,), 2),
+    "text": ((np.uint8,), 1),
+    "documents": ((np.uint8,), 1),
+}
+"""Types and number of dimensions of each array."""
+
+UNREADABLE = (
+    OSError,
+    SafetensorError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+"""What a file that is no segment can raise on the way."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +69,8 @@ class Entry:
     hash: str
     """:func:`text_hash` of the text."""
     metadata: Mapping[str, Any]
+    codes: str | None = None
+    """:meth:`Segment.codes_digest`; ``None`` in files of schema version 1."""
 
     @property
     def n_tokens(self) -> int:
@@ -71,6 +96,7 @@ class Segment:
         self.df = arrays["df"]
         self._text = arrays["text"]
         self.entries = tuple(entries)
+        self._sound: set[tuple[int, int]] = set()
         self._decoded: tuple[Entry, str] | None = None
 
     @classmethod
@@ -88,6 +114,9 @@ class Segment:
                 first_block=block,
                 hash=text_hash(item.document.text),
                 metadata=dict(item.document.metadata),
+                codes=_codes_digest(
+                    item.ids, item.activations, item.tokens.starts, item.tokens.ends
+                ),
             )
             entries.append(entry)
             texts.append(text)
@@ -103,9 +132,17 @@ class Segment:
         }
         return cls(name, arrays, entries)
 
-    def write(self, path: Path) -> str:
-        """Write the segment durably; returns the file's SHA-256."""
-        listing = json.dumps([_entry_to_json(e) for e in self.entries]).encode()
+    def listing(self) -> bytes:
+        """The documents as JSON: what the file and the one beside it hold."""
+        return json.dumps([_entry_to_json(e) for e in self.entries]).encode()
+
+    def write(self, path: Path) -> tuple[str, str]:
+        """Write the segment durably; returns the SHA-256 of the file and of its listing.
+
+        Raises:
+            OSError: it cannot be written; nothing is left of it.
+        """
+        listing = self.listing()
         tensors = {
             "ids": self.ids,
             "activations": self.activations,
@@ -117,21 +154,30 @@ class Segment:
         }
         content = save({name: np.ascontiguousarray(t) for name, t in tensors.items()})
         write_durably(path, content)
-        return hashlib.sha256(content).hexdigest()
+        return hashlib.sha256(content).hexdigest(), hashlib.sha256(listing).hexdigest()
 
     @classmethod
-    def open(cls, path: Path) -> Segment:
+    def open(
+        cls, path: Path, listing_sha256: str | None = None, *, listing: bytes | None = None
+    ) -> Segment:
         """Map a segment file.
 
+        Args:
+            path: the file.
+            listing_sha256: what its listing must hash to; ``None`` is not known.
+            listing: to be taken for the file's own, which is damaged.
+
         Raises:
-            IndexStorageError: the file is missing, truncated, or not a segment.
+            IndexStorageError: the file is missing, truncated, changed, or not a segment.
         """
         try:
             arrays = _map(path)
-            listing = json.loads(bytes(arrays["documents"]))
-            entries = [_entry_from_json(record) for record in listing]
+            listing = bytes(arrays["documents"]) if listing is None else listing
+            if listing_sha256 not in (None, hashlib.sha256(listing).hexdigest()):
+                raise ValueError("its listing of documents was changed")
+            entries = read_listing(listing)
             _check(arrays, entries)
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as e:
+        except UNREADABLE as e:
             raise IndexStorageError(
                 f"segment {path} is missing or damaged ({e}); run: s3-retriever doctor"
             ) from e
@@ -153,12 +199,48 @@ class Segment:
         return len(self.starts)
 
     def text(self, entry: Entry) -> str:
-        """The document's text, exactly as it was added."""
+        """The document's text, exactly as it was added.
+
+        Raises:
+            IndexStorageError: it is not: the file was damaged since.
+        """
         kept = self._decoded  # one question looks at the same long document many times
         if kept is None or kept[0] is not entry:
             raw = bytes(self._text[entry.text[0] : entry.text[1]])
+            if entry.text not in self._sound:  # the first time, in every process
+                if hashlib.sha256(raw).hexdigest() != entry.hash:
+                    raise IndexStorageError(
+                        f"the text of document {entry.id!r} in segment {self.name} is damaged; "
+                        "run: s3-retriever doctor"
+                    )
+                self._sound.add(entry.text)
             kept = self._decoded = (entry, raw.decode("utf-8"))
         return kept[1]
+
+    def codes_digest(self, entry: Entry) -> str:
+        """Digest of the document's codes and offsets as they are in the file now."""
+        rows = slice(*entry.tokens)
+        return _codes_digest(
+            self.ids[rows], self.activations[rows], self.starts[rows], self.ends[rows]
+        )
+
+    def suits(self, profile: Profile) -> bool:
+        """Whether the arrays have the profile's sizes."""
+        card = profile.card
+        return self.ids.shape[1:] == (len(card.hookpoints), card.k) and self.df.shape == (
+            len(card.hookpoints),
+            card.n_latents,
+        )
+
+    def fits(self, entry: Entry, n_latents: int) -> bool:
+        """Whether a document's codes name latents that exist and its offsets lie in its text."""
+        rows = slice(*entry.tokens)
+        ids, starts, ends = self.ids[rows], self.starts[rows], self.ends[rows]
+        if not len(starts):
+            return True
+        length = len(self.text(entry))
+        inside = bool((starts <= ends).all()) and int(ends.max()) <= length
+        return inside and int(ids.max(initial=0)) < n_latents
 
     def coded(self, entry: Entry) -> CodedDocument:
         """The document with its codes, as the scan made it (token ids are not kept)."""
@@ -169,25 +251,25 @@ class Segment:
         return CodedDocument(document, tokens, self.ids[rows], self.activations[rows])
 
 
+def read_listing(content: bytes) -> list[Entry]:
+    """The documents that :meth:`Segment.listing` wrote.
+
+    Raises:
+        ValueError, KeyError, TypeError, OverflowError, RecursionError: it is no listing.
+    """
+    return [_entry_from_json(record) for record in json.loads(content)]
+
+
 def text_hash(text: str) -> str:
     """SHA-256 of the text's UTF-8."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Write, fsync, rename, fsync the folder: after this returns the file survives a power cut."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+def _codes_digest(*arrays: np.ndarray) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _document_frequencies(ids: np.ndarray, n_latents: int) -> np.ndarray:
@@ -200,14 +282,14 @@ def _document_frequencies(ids: np.ndarray, n_latents: int) -> np.ndarray:
 def _map(path: Path) -> dict[str, np.ndarray]:
     with safe_open(path, framework="np") as file:  # checks the header against the file's size
         names = set(file.keys())
-    if names != set(_NAMES):
-        raise ValueError(f"holds {sorted(names)} instead of {sorted(_NAMES)}")
+    if names != set(_KINDS):
+        raise ValueError(f"holds {sorted(names)} instead of {sorted(_KINDS)}")
     with path.open("rb") as raw:
         length = int.from_bytes(raw.read(8), "little")
         header = json.loads(raw.read(length))
     whole = np.memmap(path, dtype=np.uint8, mode="r")
     arrays = {}
-    for name in _NAMES:
+    for name in _KINDS:
         first, last = header[name]["data_offsets"]
         piece = whole[8 + length + first : 8 + length + last]
         dtype = np.dtype(_DTYPES[header[name]["dtype"]])
@@ -218,7 +300,12 @@ def _map(path: Path) -> dict[str, np.ndarray]:
 
 
 def _check(arrays: Mapping[str, np.ndarray], entries: Sequence[Entry]) -> None:
-    """Every range of every entry lies inside the arrays, in order."""
+    """The arrays have their types, and every range of every entry lies inside them, in order."""
+    for name, (dtypes, ndim) in _KINDS.items():
+        if arrays[name].dtype not in dtypes or arrays[name].ndim != ndim:
+            raise ValueError(f"{name} is {arrays[name].dtype} with {arrays[name].ndim} dimensions")
+    if arrays["df"].shape[0] != arrays["ids"].shape[1]:
+        raise ValueError("df and ids of different hookpoints")
     n = len(arrays["starts"])
     if not len(arrays["ends"]) == len(arrays["ids"]) == len(arrays["activations"]) == n:
         raise ValueError("token arrays of different lengths")
@@ -237,7 +324,7 @@ def _check(arrays: Mapping[str, np.ndarray], entries: Sequence[Entry]) -> None:
 
 
 def _entry_to_json(entry: Entry) -> dict[str, Any]:
-    return {
+    record = {
         "id": entry.id,
         "tokens": entry.tokens,
         "text": entry.text,
@@ -245,6 +332,7 @@ def _entry_to_json(entry: Entry) -> dict[str, Any]:
         "hash": entry.hash,
         "metadata": dict(entry.metadata),
     }
+    return record if entry.codes is None else record | {"codes": entry.codes}
 
 
 def _entry_from_json(record: Mapping[str, Any]) -> Entry:
@@ -257,4 +345,5 @@ def _entry_from_json(record: Mapping[str, Any]) -> Entry:
         first_block=int(record["first_block"]),
         hash=str(record["hash"]),
         metadata=dict(record["metadata"]),
+        codes=None if (codes := record.get("codes")) is None else str(codes),
     )

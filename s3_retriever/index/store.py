@@ -1,131 +1,114 @@
 """The index: forward store, candidates and manifest, as one thing that changes by commits.
 
-The forward store is the truth; Tantivy is derived from it. A commit writes the segment, then
-Tantivy, then the manifest; whatever a crash leaves that the manifest does not name is ignored, and
-cleared by the next writer.
+The forward store is the truth; Tantivy is derived from it. A commit writes the segment, adds its
+blocks to Tantivy, writes the manifest by rename, and only then takes what is gone out of Tantivy:
+at every moment Tantivy holds at least the blocks that the manifest on disk needs, and what it holds
+beyond them is ignored. The next writer puts right what a dead one left.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import shutil
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-import filelock
-import numpy as np
-
-from s3_retriever.errors import IndexLockedError, IndexMismatchError, IndexStorageError
-from s3_retriever.generator.weights import sha256_of
+from s3_retriever.errors import IndexMismatchError, IndexStorageError
 from s3_retriever.index.candidates import CandidateIndex
-from s3_retriever.index.manifest import SCHEMA, Manifest, SegmentRecord
-from s3_retriever.index.segment import Entry, Segment
+from s3_retriever.index.files import write_durably
+from s3_retriever.index.folder import IndexFolder, make_index_folder
+from s3_retriever.index.lock import writer_lock
+from s3_retriever.index.manifest import MANIFEST, SCHEMA, Manifest, SegmentRecord
+from s3_retriever.index.segment import Segment
+from s3_retriever.index.snapshot import Snapshot, View
 from s3_retriever.profile import Profile
-from s3_retriever.types import CodedDocument, Metadata
+from s3_retriever.types import CodedDocument
 
-__all__ = ["Index", "Snapshot"]
+__all__ = ["Index", "Snapshot", "View"]
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The index as of one commit; what a question sees. Never changes."""
-
-    manifest: Manifest
-    segments: Mapping[str, Segment]
-
-    @cached_property
-    def live(self) -> dict[str, tuple[Segment, Entry]]:
-        """Every document by id."""
-        found = {}
-        for record in self.manifest.segments:
-            segment = self.segments[record.name]
-            gone = set(record.deleted)
-            for ordinal, entry in enumerate(segment.entries):
-                if ordinal not in gone:
-                    found[entry.id] = (segment, entry)
-        return found
-
-    @cached_property
-    def n_tokens(self) -> int:
-        """Tokens of all live documents."""
-        return sum(entry.n_tokens for _, entry in self.live.values())
-
-    @cached_property
-    def n_blocks(self) -> int:
-        """Blocks of all live documents."""
-        return sum(entry.n_blocks for _, entry in self.live.values())
-
-    @cached_property
-    def df(self) -> np.ndarray:
-        """Live tokens at which each latent is active: ``(n_hookpoints, n_latents)`` int64.
-
-        Only defined where there is a document.
-        """
-        total = np.stack([s.df for s in self.segments.values()]).astype(np.int64).sum(axis=0)
-        assert isinstance(total, np.ndarray)
-        for record in self.manifest.segments:
-            segment = self.segments[record.name]
-            for ordinal in record.deleted:
-                ids = segment.ids[slice(*segment.entries[ordinal].tokens)]
-                for hookpoint in range(ids.shape[1]):
-                    np.subtract.at(total[hookpoint], ids[:, hookpoint].ravel(), 1)
-        return total
-
-    def matching(self, predicate: Callable[[Metadata], bool]) -> dict[str, list[int]]:
-        """Numbers of the documents whose metadata pass, by segment name."""
-        found: dict[str, list[int]] = {}
-        for segment, entry in self.live.values():
-            if predicate(entry.metadata):
-                found.setdefault(segment.name, []).append(segment.ordinals[entry.id])
-        return found
+_Segments = Mapping[str, Segment]
 
 
 class Index:
     """Coded documents on disk (or in memory), with one writer at a time."""
 
-    def __init__(self, folder: Path | None, profile: Profile) -> None:
+    def __init__(self, folder: Path | None, profile: Profile, *, view: View | None = None) -> None:
         """Open the index in ``folder``, or make ready to create one; ``None`` is in memory.
+
+        Args:
+            folder: is created if need be.
+            profile: whose codes the index holds.
+            view: what was found in a folder that does not open any more (for repair).
 
         Raises:
             IndexStorageError: the folder cannot be used, or its files are damaged.
             IndexMismatchError: it was written with another profile or schema version.
         """
         self.folder = folder
-        self._profile = profile
-        manifest = Manifest.read(folder) if folder is not None else None
-        if manifest is not None:
-            self._check_profile(manifest)
-        elif folder is not None:
-            _make_folder(folder)
-        card = profile.card
-        self.candidates = CandidateIndex(
-            folder / "tantivy" if folder is not None else None,
-            len(card.hookpoints),
-            card.n_latents,
-        )
-        self._snapshot = self._load({})
+        self.profile = profile
+        self._files = IndexFolder(folder) if folder is not None else None
+        self._publishing = threading.Lock()
+        self._stamp = self._look()
+        if view is not None:
+            self.check(view.snapshot.manifest, f"index {folder}")
+        elif self._files is not None and self._stamp is None:
+            make_index_folder(self._files.path)
+        self._view = view or self._load(None)
+
+    @property
+    def view(self) -> View:
+        """The current state; take it once per question."""
+        return self._view
 
     @property
     def snapshot(self) -> Snapshot:
-        """The current state; take it once per question."""
-        return self._snapshot
+        """The documents of the current state."""
+        return self._view.snapshot
+
+    @property
+    def candidates(self) -> CandidateIndex:
+        """The search part of the current state."""
+        return self._view.candidates
 
     def refresh(self) -> None:
-        """See what another process has committed since."""
-        if self.folder is None:
+        """See what another process has committed since; costs microseconds if that is nothing.
+
+        Raises:
+            IndexStorageError: what was committed cannot be read.
+        """
+        stamp = self._look()
+        if stamp is None or stamp == self._stamp:
             return
-        manifest = Manifest.read(self.folder)
-        if manifest and manifest.generation != self._snapshot.manifest.generation:
-            self._check_profile(manifest)
-            snapshot = self._load(self._snapshot.segments)
-            self.candidates.refresh()
-            self._snapshot = snapshot
+        with self._publishing:
+            if stamp == self._stamp:  # another thread was faster
+                return
+            self._view = self._load(self._view)
+            self._stamp = stamp  # of before the load: a commit during it is seen the next time
+
+    def check(self, manifest: Manifest, what: str) -> None:
+        """Make sure that ``what`` was made with this index's profile.
+
+        Raises:
+            IndexMismatchError: it was not; names both sides and the way out.
+        """
+        if manifest.fingerprint == self.profile.fingerprint:
+            return
+        card = self.profile.card
+        theirs = f"{manifest.model}, fingerprint {manifest.fingerprint[:12]}"
+        ours = f"{card.model}, fingerprint {self.profile.fingerprint[:12]}"
+        if manifest.tokenizer not in (None, card.tokenizer_sha256):
+            theirs += f", tokenizer {str(manifest.tokenizer)[:12]}"
+            ours += f", tokenizer {card.tokenizer_sha256[:12]}"
+        raise IndexMismatchError(
+            f"{what} was made with profile {manifest.profile!r} ({theirs}), not with "
+            f"{card.name!r} ({ours}). Open it with that profile, or read the texts again with this "
+            "one: s3-retriever migrate --index OLD-FOLDER --to NEW-FOLDER --profile PROFILE"
+        )
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -133,212 +116,282 @@ class Index:
 
         Raises:
             IndexLockedError: names the process that writes.
+            IndexStorageError: the folder is not writable.
         """
-        with self._locked():
+        if self._files is None:
+            yield
+            return
+        with writer_lock(self._files.path):
+            self.refresh()
+            self._mend()
             try:
                 yield
             except BaseException:
-                self.candidates.rollback()
+                self.refresh()  # to what is on disk, whatever of it was still done
+                self._files.remove_unnamed(self.snapshot.manifest)  # on a full disk, room at once
                 raise
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        if self.folder is None:
-            yield
-            return
-        lock = filelock.FileLock(self.folder / "writer.lock", timeout=0)
-        holder = self.folder / "writer.txt"
-        try:
-            lock.acquire()
-        except filelock.Timeout as e:
-            who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
-            raise IndexLockedError(
-                f"index {self.folder} is being written by {who}; wait until it is done"
-            ) from e
-        except OSError as e:
-            raise IndexStorageError(f"index {self.folder} is not writable: {e}") from e
-        try:
-            holder.write_text(f"process {os.getpid()} on {_host()}", encoding="utf-8")
-            self.refresh()
-            self._clear_leftovers()
-            yield
-        finally:
-            holder.unlink(missing_ok=True)
-            lock.release()
-
-    def commit(self, coded: Sequence[CodedDocument], delete: Sequence[str] = ()) -> None:
+    def commit(self, coded: Sequence[CodedDocument], delete: Iterable[str] = ()) -> None:
         """Add documents and delete others (by id) in one step; call inside :meth:`writing`.
 
         A document whose id is there already replaces it.
+
+        Raises:
+            IndexStorageError: the disk is full, say; the index is as it was before.
         """
-        snapshot = self._snapshot
-        segments = dict(snapshot.segments)
-        records = list(snapshot.manifest.segments)
+        snapshot = self.snapshot
         gone = {i for i in [*delete, *(c.document.id for c in coded)] if i in snapshot.live}
-        records = [self._without(record, segments[record.name], gone) for record in records]
+        segments = dict(snapshot.segments)
+        new = []
         if coded:
             segment, record = self._write_segment(coded)
-            segments[segment.name] = segment
+            segments[record.name] = segment
+            new.append(record)
+        marked = [_without(r, segments[r.name], gone) for r in snapshot.manifest.segments]
+        kept = [r for r in marked if len(r.deleted) < len(segments[r.name].entries)]
+        manifest = self._next([*kept, *new])
+        candidates = self.candidates
+        if manifest.generation == 1:
+            candidates = self._open_candidates(manifest, create=True)
+        if new:
+            candidates = self._with_blocks(candidates, new, segments)
+        self._publish(manifest, segments, candidates)
+
+        dead = {r.name for r in marked} - {r.name for r in kept}
+        before = {r.name: r for r in snapshot.manifest.segments}
+        hurt = {r.name: set(r.deleted) - set(before[r.name].deleted) for r in kept}
+        self._after_commit(dead, {name: numbers for name, numbers in hurt.items() if numbers})
+
+    def replace(self, parts: Iterable[SegmentRecord | Sequence[CodedDocument]]) -> None:
+        """Make the index consist of ``parts``, in that order; call inside :meth:`writing`.
+
+        The search part is built anew, in a folder of its own, so that questions go on meanwhile.
+
+        Args:
+            parts: segments that stay as they are, and documents of new ones.
+
+        Raises:
+            IndexStorageError: the disk is full, say; the index is as it was before.
+        """
+        segments: dict[str, Segment] = {}
+        records = []
+        for part in parts:
+            if isinstance(part, SegmentRecord):
+                segment, record = self.snapshot.segments[part.name], part
+            else:
+                segment, record = self._write_segment(part)
+            segments[record.name] = segment
             records.append(record)
-        manifest = snapshot.manifest.model_copy(
-            update={
-                "generation": snapshot.manifest.generation + 1,
-                "segments": tuple(r for r in records if len(r.deleted) < _n(segments, r)),
-            }
-        )
-        self.candidates.commit()
-        if self.folder is not None:
-            manifest.write(self.folder)
+        manifest = self._next(records)
+        if self._files is not None:
+            name = f"tantivy-{manifest.generation:08d}"
+            manifest = manifest.model_copy(update={"search": name})
+        candidates = self._open_candidates(manifest, create=True)
+        candidates = self._with_blocks(candidates, manifest.segments, segments)
+        self._publish(manifest, segments, candidates)
+        self._after_commit(set(), {})
+        if self._files is not None:
+            self._files.remove_unnamed(manifest)
+
+    def _with_blocks(
+        self, candidates: CandidateIndex, records: Iterable[SegmentRecord], segments: _Segments
+    ) -> CandidateIndex:
+        """The search part with the live documents of ``records`` added and committed."""
+        with candidates.changing() as writer:
+            for record in records:
+                writer.add(segments[record.name], without=set(record.deleted))
+        return candidates.renewed()
+
+    def _publish(self, manifest: Manifest, segments: _Segments, candidates: CandidateIndex) -> None:
+        """The moment of the commit."""
         kept = {r.name: segments[r.name] for r in manifest.segments}
-        self._snapshot = Snapshot(manifest, kept)
-        self._remove_files(set(segments) - set(kept))
+        with self._publishing:
+            if self._files is not None:
+                try:
+                    manifest.write(self._files.path)
+                except OSError as e:
+                    raise IndexStorageError(
+                        f"cannot write {self._files.path / MANIFEST}: {e}; "
+                        "the index is as it was before"
+                    ) from e
+            self._view = View(Snapshot(manifest, kept), candidates)
+            self._stamp = self._look()
 
-    def rebuild_candidates(self) -> None:
-        """Make Tantivy anew from the forward store; call inside :meth:`writing`."""
-        self.candidates.clear()
-        for record in self._snapshot.manifest.segments:
-            self.candidates.add(self._snapshot.segments[record.name])
-            self.candidates.delete(record.name, record.deleted)
-        self.candidates.commit()
+    def _after_commit(self, dead: set[str], hurt: Mapping[str, Iterable[int]]) -> None:
+        """Take out of the search part what the commit made superfluous, and seal it.
 
-    def problems(self) -> Iterator[str]:
-        """What a thorough look finds wrong, one sentence each; nothing if all is well."""
-        for record in self._snapshot.manifest.segments:
-            segment = self._snapshot.segments[record.name]
-            gone = set(record.deleted)
-            if self.folder is not None and sha256_of(self._path(record.name)) != record.sha256:
-                ids = ", ".join(e.id for i, e in enumerate(segment.entries) if i not in gone)
-                yield f"segment {record.name} is damaged; its documents are: {ids}"
-            expected = sum(e.n_blocks for i, e in enumerate(segment.entries) if i not in gone)
-            found = self.candidates.segment_blocks(record.name)
-            if found != expected:
-                yield (
-                    f"segment {record.name} has {found} of {expected} blocks in the search part; "
-                    "repair with --repair"
-                )
+        What fails here costs space and no truth: the next writer does it again.
+        """
+        view = self._view
+        try:
+            if dead or hurt:
+                with view.candidates.changing() as writer:
+                    for name in dead:
+                        writer.delete_segment(name)
+                    for name, numbers in hurt.items():
+                        writer.delete(name, numbers)
+                with self._publishing:
+                    self._view = View(view.snapshot, view.candidates.renewed())
+            if self._files is not None:
+                self._files.remove_segments(dead)
+                view.snapshot.manifest.write_copy(self._files.path)
+                self._files.seal_search(view.snapshot.manifest)  # last: says that all is done
+        except (OSError, IndexStorageError) as e:
+            logger.warning("what was deleted still takes space, until the next write: %s", e)
 
-    def _without(self, record: SegmentRecord, segment: Segment, gone: set[str]) -> SegmentRecord:
-        """The record with the documents of ``gone`` marked as deleted."""
-        before = set(record.deleted)
-        ordinals = {n for i in gone if (n := segment.ordinals.get(i)) is not None} - before
-        if not ordinals:
-            return record
-        self.candidates.delete(record.name, ordinals)
-        return record.model_copy(update={"deleted": tuple(sorted(before | ordinals))})
+    def _mend(self) -> None:
+        """Put right what a writer left that died; a sealed search part needs nothing."""
+        assert self._files is not None
+        manifest = self.snapshot.manifest
+        self._files.remove_unnamed(manifest)
+        if manifest.generation == 0:  # a first commit that never came
+            shutil.rmtree(self._files.search(manifest), ignore_errors=True)
+            return
+        if self._files.is_sealed(manifest):
+            return
+        known = {record.name: record for record in manifest.segments}
+        dead = set(self.candidates.segments()) - set(known)
+        hurt = {
+            name: record.deleted
+            for name, record in known.items()
+            if record.deleted
+            and self.candidates.segment_blocks(name)
+            > _live_blocks(self.snapshot.segments[name], record)
+        }
+        self._after_commit(dead, hurt)
 
     def _write_segment(self, coded: Sequence[CodedDocument]) -> tuple[Segment, SegmentRecord]:
-        number = self._snapshot.manifest.generation + 1
+        number = self.snapshot.manifest.generation + 1
         name = f"{number:08d}-{secrets.token_hex(4)}"  # a leftover of a crash is never reused
-        segment = Segment.build(name, coded, self._profile.card.n_latents)
-        digest, n_bytes = "0" * 64, 0
-        if self.folder is not None:
-            path = self._path(name)
+        segment = Segment.build(name, coded, self.profile.card.n_latents)
+        digest, listing_digest, n_bytes = "0" * 64, None, 0
+        if self._files is not None:
+            path = self._files.segment(name)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                digest = segment.write(path)
+                digest, listing_digest = segment.write(path)
+                write_durably(self._files.listing(name), segment.listing())
+                n_bytes = path.stat().st_size
             except OSError as e:
-                path.with_name(path.name + ".tmp").unlink(missing_ok=True)
+                self._files.remove_segments({name})
                 raise IndexStorageError(
                     f"cannot write {path}: {e}; the index is as it was before"
                 ) from e
-            n_bytes = path.stat().st_size
-            segment = Segment.open(path)
-        self.candidates.add(segment)
-        record = SegmentRecord(name=name, sha256=digest, n_bytes=n_bytes, n_tokens=segment.n_tokens)
-        return segment, record
+            segment = Segment.open(path, listing_digest)
+        return segment, SegmentRecord(
+            name=name,
+            sha256=digest,
+            listing_sha256=listing_digest,
+            n_bytes=n_bytes,
+            n_tokens=segment.n_tokens,
+        )
 
-    def _load(self, opened: Mapping[str, Segment]) -> Snapshot:
-        """The state on disk; ``opened`` segments are used again."""
+    def _next(self, records: Iterable[SegmentRecord]) -> Manifest:
+        before = self.snapshot.manifest
+        update = {"generation": before.generation + 1, "segments": tuple(records)}
+        return before.model_copy(update={**update, "schema_version": SCHEMA})
+
+    def _look(self) -> tuple[int, int, int] | None:
+        """What changes whenever the manifest is replaced; ``None`` where there is none."""
+        if self._files is None:
+            return None
+        try:
+            found = (self._files.path / MANIFEST).stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+    def _load(self, before: View | None) -> View:
+        """The state on disk; what ``before`` has open is used again."""
         while True:
-            manifest = Manifest.read(self.folder) if self.folder is not None else None
+            manifest = Manifest.read(self._files.path) if self._files is not None else None
             if manifest is None:
-                return Snapshot(self._empty_manifest(), {})
+                return View(Snapshot(self._empty_manifest(), {}), self._open_candidates(None))
+            self.check(manifest, f"index {self.folder}")
             try:
-                segments = {r.name: opened.get(r.name) or self._open(r) for r in manifest.segments}
-                return Snapshot(manifest, segments)
+                view = self._open_view(manifest, before)
             except IndexStorageError:
-                # a writer may have replaced segments since the manifest was read: look again
-                if Manifest.read(self._folder()) == manifest:
+                # a writer may have replaced files since the manifest was read: look again
+                if self._read_again() == manifest:
                     raise
+            else:
+                if self._read_again() == manifest:
+                    return view
+                before = view
+
+    def _read_again(self) -> Manifest | None:
+        assert self._files is not None
+        return Manifest.read(self._files.path)
+
+    def _open_view(self, manifest: Manifest, before: View | None) -> View:
+        opened = before.snapshot.segments if before else {}
+        segments = {r.name: opened.get(r.name) or self._open(r) for r in manifest.segments}
+        for record in manifest.segments:
+            if record.deleted and record.deleted[-1] >= len(segments[record.name].entries):
+                raise IndexStorageError(
+                    f"{self.folder}/{MANIFEST} is damaged: it deletes documents of segment "
+                    f"{record.name} that do not exist"
+                )
+        if (
+            before
+            and before.snapshot.manifest.generation > 0
+            and (before.snapshot.manifest.search == manifest.search)
+        ):
+            candidates = before.candidates.renewed()
+        else:
+            candidates = self._open_candidates(manifest)
+        snapshot = Snapshot(manifest, segments)
+        if candidates.n_blocks() < snapshot.n_blocks:
+            raise IndexStorageError(
+                f"the search part of the index in {self.folder} has {candidates.n_blocks()} of "
+                f"{snapshot.n_blocks} blocks; rebuild it with: s3-retriever doctor --repair"
+            )
+        return View(snapshot, candidates)
+
+    def _open_candidates(
+        self, manifest: Manifest | None, *, create: bool = False
+    ) -> CandidateIndex:
+        card = self.profile.card
+        folder = self._files.search(manifest) if self._files and manifest else None
+        return CandidateIndex.open(folder, len(card.hookpoints), card.n_latents, create=create)
 
     def _open(self, record: SegmentRecord) -> Segment:
-        path = self._path(record.name)
+        assert self._files is not None
+        path = self._files.segment(record.name)
         if path.exists() and path.stat().st_size != record.n_bytes:
             raise IndexStorageError(
                 f"segment {path} has {path.stat().st_size} bytes instead of "
                 f"{record.n_bytes}; run: s3-retriever doctor"
             )
-        return Segment.open(path)
-
-    def _folder(self) -> Path:
-        assert self.folder is not None
-        return self.folder
-
-    def _path(self, name: str) -> Path:
-        return self._folder() / "segments" / f"{name}.safetensors"
-
-    def _clear_leftovers(self) -> None:
-        """Remove what a crashed writer left behind."""
-        segments = self._folder() / "segments"
-        known = {record.name for record in self._snapshot.manifest.segments}
-        found = {p.name.split(".")[0] for p in segments.glob("*.safetensors*")}
-        leftovers = found - known
-        for name in leftovers:
-            logger.warning("removing segment %s, which was never committed", name)
-            self.candidates.delete_segment(name)
-        if not known and self.candidates.n_blocks():  # a first commit that never came
-            self.candidates.clear()
-            leftovers = leftovers or {""}
-        if leftovers:
-            self.candidates.commit()
-            self._remove_files(leftovers)
-
-    def _remove_files(self, names: set[str]) -> None:
-        if self.folder is None:
-            return
-        for name in names:
-            for path in (self.folder / "segments").glob(f"{name}.safetensors*"):
-                path.unlink(missing_ok=True)
-
-    def _check_profile(self, manifest: Manifest) -> None:
-        if manifest.fingerprint != self._profile.fingerprint:
-            card = self._profile.card
-            raise IndexMismatchError(
-                f"index {self.folder} was made with profile {manifest.profile!r} "
-                f"({manifest.model}, fingerprint {manifest.fingerprint[:12]}), not with "
-                f"{card.name!r} ({card.model}, {self._profile.fingerprint[:12]}). Open it with "
-                "that profile (if the names are the same: the profile has changed since, use the "
-                "release that made the index), or index the documents again in another folder"
+        segment = Segment.open(path, record.listing_sha256)
+        if not segment.suits(self.profile):
+            raise IndexStorageError(
+                f"segment {path} has codes of another shape than profile "
+                f"{self.profile.card.name!r}; run: s3-retriever doctor"
             )
+        return segment
 
     def _empty_manifest(self) -> Manifest:
+        card = self.profile.card
         return Manifest(
             schema_version=SCHEMA,
-            fingerprint=self._profile.fingerprint,
-            profile=self._profile.card.name,
-            model=self._profile.card.model,
+            fingerprint=self.profile.fingerprint,
+            profile=card.name,
+            model=card.model,
+            tokenizer=card.tokenizer_sha256,
             generation=0,
         )
 
 
-def _n(segments: Mapping[str, Segment], record: SegmentRecord) -> int:
-    return len(segments[record.name].entries)
+def _without(record: SegmentRecord, segment: Segment, gone: set[str]) -> SegmentRecord:
+    """The record with the documents of ``gone`` marked as deleted."""
+    before = set(record.deleted)
+    ordinals = {n for i in gone if (n := segment.ordinals.get(i)) is not None} - before
+    if not ordinals:
+        return record
+    return record.model_copy(update={"deleted": tuple(sorted(before | ordinals))})
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        strangers = [p.name for p in folder.iterdir()]
-    except OSError as e:
-        raise IndexStorageError(f"cannot create an index in {folder}: {e}") from e
-    if set(strangers) - {"segments", "tantivy", "writer.lock", "writer.txt"}:
-        raise IndexStorageError(
-            f"{folder} is not empty and holds no index ({sorted(strangers)[0]}, ...); "
-            "give a new or empty folder"
-        )
-
-
-def _host() -> str:
-    import socket
-
-    return socket.gethostname()
+def _live_blocks(segment: Segment, record: SegmentRecord) -> int:
+    gone = set(record.deleted)
+    return sum(e.n_blocks for n, e in enumerate(segment.entries) if n not in gone)

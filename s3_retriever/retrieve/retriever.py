@@ -14,7 +14,7 @@ from s3_retriever.errors import InputError
 from s3_retriever.generator.generator import Generator
 from s3_retriever.index.candidates import CandidateIndex
 from s3_retriever.index.filters import Filter, compile_filter
-from s3_retriever.index.store import Index, Snapshot
+from s3_retriever.index.store import Snapshot, View
 from s3_retriever.profile import Profile
 from s3_retriever.retrieve.candidates import Run, codes_of, find_candidates, runs_of
 from s3_retriever.retrieve.feedback import new_words, pieces_from_feedback
@@ -55,7 +55,7 @@ class Retriever:
 
     def retrieve(
         self,
-        index: Index,
+        index: View,
         question: str,
         *,
         max_tokens: int | None,
@@ -83,7 +83,7 @@ class Retriever:
 
     def find(
         self,
-        index: Index,
+        index: View,
         question: str,
         *,
         filter: Filter | None,

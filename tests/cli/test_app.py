@@ -29,7 +29,7 @@ def test_help_names_every_command_and_loads_no_torch() -> None:
         assert f" {name} " in done.stdout
 
 
-@pytest.mark.parametrize("command", [c.callback.__name__ for c in app.registered_commands])
+@pytest.mark.parametrize("command", [c.name for c in app.registered_commands])
 def test_every_command_explains_itself(run: Run, command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0

@@ -10,6 +10,7 @@ import pytest
 
 from s3_retriever.engine import Engine
 from s3_retriever.generator.generator import Generator
+from s3_retriever.index.segment import Segment
 from s3_retriever.profile import Profile
 from tests.cli.conftest import FILES, Run, Setup
 
@@ -104,7 +105,7 @@ class TestDoctor:
         assert run(*doctor).exit_code == 0
         assert all(p.read_bytes() != content for p in (own_index / "tantivy").glob("*.idx"))
 
-    @pytest.mark.parametrize("damage", [flip_a_byte, cut, Path.unlink])
+    @pytest.mark.parametrize("damage", [flip_a_byte, cut, Path.unlink])  # the last text's bytes
     def test_a_damaged_segment_is_put_aside_and_can_be_indexed_again(
         self,
         run: Run,
@@ -121,8 +122,8 @@ class TestDoctor:
         sick = run(*doctor)
         assert sick.exit_code == 1
         assert path.stem in sick.stdout
-        if damage is flip_a_byte:
-            assert all(name in sick.stdout for name in FILES)
+        hurt = [name for name in FILES if name in sick.stdout]
+        assert len(hurt) == (1 if damage is flip_a_byte else len(FILES))
 
         mended = run(*doctor, "--repair")
         assert mended.exit_code == 0
@@ -131,7 +132,7 @@ class TestDoctor:
 
         monkeypatch.undo()
         again = run("index", setup.files, "--index", own_index, *setup.resident)
-        assert f"{len(FILES)} added" in again.stdout
+        assert f"{len(hurt)} added, 0 updated, {len(FILES) - len(hurt)} unchanged" in again.stdout
         assert run(*doctor).exit_code == 0
 
     def test_only_what_is_hurt_is_left_out(
@@ -149,7 +150,40 @@ class TestDoctor:
         flip_a_byte(first)
         doctor = ["doctor", "--index", own_index, "--profile", setup.profile]
         assert run(*doctor, "--repair").exit_code == 0
-        assert json.loads(run("info", "--index", own_index, "--json").stdout)["documents"] == 1
+        record = json.loads(run("info", "--index", own_index, "--json").stdout)
+        assert record["documents"] == len(FILES)  # of four, one has lost its text
+
+    def test_a_document_whose_codes_are_lost_is_read_again(
+        self, run: Run, setup: Setup, own_index: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = segment(own_index)
+        sound = Segment.open(segment(setup.index))
+        whole = path.read_bytes()
+        first = whole.index(sound.ids[:4].tobytes())
+        path.write_bytes(whole[:first] + bytes([whole[first] ^ 1]) + whole[first + 1 :])
+        doctor = ["doctor", "--index", own_index, "--profile", setup.profile]
+        sick = run(*doctor)
+        assert f"codes lost: {sound.entries[0].id}" in sick.stdout
+        assert "2 of its documents are whole" in sick.stdout
+        monkeypatch.undo()
+        mended = run(*doctor, "--repair", "--model", setup.model, "--device", "cpu")
+        assert mended.exit_code == 0, mended.output
+        assert f"read again: {sound.entries[0].id}" in mended.stdout
+        again = Segment.open(segment(own_index))
+        assert [e.id for e in again.entries] == [e.id for e in sound.entries]
+        assert (again.ids == sound.ids).all()  # the model says the same as before
+        assert (again.activations == sound.activations).all()
+
+    def test_a_damaged_manifest_comes_back_from_its_copy(
+        self, run: Run, setup: Setup, own_index: Path
+    ) -> None:
+        before = json.loads(run("info", "--index", own_index, "--json").stdout)
+        flip_a_byte(own_index / "manifest.json")
+        doctor = ["doctor", "--index", own_index, "--profile", setup.profile]
+        assert "manifest.json is damaged" in run(*doctor).stderr
+        assert run(*doctor, "--repair").exit_code == 0
+        after = json.loads(run("info", "--index", own_index, "--json").stdout)
+        assert after["documents"] == before["documents"]
 
     def test_another_profile(self, run: Run, setup: Setup, tmp_path: Path) -> None:
         other = tmp_path / "other"

@@ -30,41 +30,41 @@ def code(doc_id: str, text: str, seed: int = 0, **metadata: Any) -> CodedDocumen
     return CodedDocument(Document(doc_id, text, metadata), tokens, ids, activations)
 
 
+def random_profile(seed: int = 0) -> Profile:
+    """A profile with random autoencoders; ``seed`` makes another one."""
+    hookpoints = tuple(
+        Hookpoint(
+            layer=layer,
+            kv_heads=(0,),
+            activation_scale=0.1,
+            fvu=0.1,
+            dead_fraction=0.0,
+            sha256=f"{seed:064x}",
+        )
+        for layer in range(HOOKPOINTS)
+    )
+    card = ProfileCard(
+        name=f"test-{seed}",
+        model="test/model",
+        family="llama",
+        n_layers=2,
+        n_heads=2,
+        n_kv_heads=1,
+        head_dim=8,
+        tokenizer_sha256="0" * 64,
+        k=K,
+        n_latents=N_LATENTS,
+        hookpoints=hookpoints,
+    )
+    return Profile(card, tuple(TopKSae(8, N_LATENTS, K) for _ in range(HOOKPOINTS)))
+
+
 @pytest.fixture
 def make_profile() -> Callable[..., Profile]:
-    """A profile with random autoencoders; ``seed`` makes another one."""
-
-    def make(seed: int = 0) -> Profile:
-        hookpoints = tuple(
-            Hookpoint(
-                layer=layer,
-                kv_heads=(0,),
-                activation_scale=0.1,
-                fvu=0.1,
-                dead_fraction=0.0,
-                sha256=f"{seed:064x}",
-            )
-            for layer in range(HOOKPOINTS)
-        )
-        card = ProfileCard(
-            name=f"test-{seed}",
-            model="test/model",
-            family="llama",
-            n_layers=2,
-            n_heads=2,
-            n_kv_heads=1,
-            head_dim=8,
-            tokenizer_sha256="0" * 64,
-            k=K,
-            n_latents=N_LATENTS,
-            hookpoints=hookpoints,
-        )
-        return Profile(card, tuple(TopKSae(8, N_LATENTS, K) for _ in range(HOOKPOINTS)))
-
-    return make
+    return random_profile
 
 
 @pytest.fixture
-def profile(make_profile: Callable[..., Profile]) -> Profile:
+def profile() -> Profile:
     """The usual one."""
-    return make_profile()
+    return random_profile()

@@ -28,12 +28,20 @@ def segment() -> Segment:
     return Segment.build("00000001-aaaaaaaa", coded, N_LATENTS)
 
 
+def with_segments(index: CandidateIndex, *segments: Segment) -> CandidateIndex:
+    with index.changing() as writer:
+        for segment in segments:
+            writer.add(segment)
+    return index.renewed()
+
+
+def in_memory() -> CandidateIndex:
+    return CandidateIndex.open(None, HOOKPOINTS, N_LATENTS)
+
+
 @pytest.fixture
 def index(segment: Segment) -> CandidateIndex:
-    index = CandidateIndex(None, HOOKPOINTS, N_LATENTS)
-    index.add(segment)
-    index.commit()
-    return index
+    return with_segments(in_memory(), segment)
 
 
 def ids(segment: Segment, hits: list) -> list[str]:
@@ -88,34 +96,51 @@ def test_limits_of_zero_are_no_panic(index: CandidateIndex) -> None:
 
 
 def test_deletes_by_document_and_by_segment(index: CandidateIndex, segment: Segment) -> None:
-    index.delete(segment.name, [segment.ordinals["sky"]])
-    index.commit()
-    assert index.search_words(index.words("sky"), 3) == []
-    assert index.segment_blocks(segment.name) == 3
-    index.delete_segment(segment.name)
-    index.commit()
-    assert index.n_blocks() == 0
+    with index.changing() as writer:
+        writer.delete(segment.name, [segment.ordinals["sky"]])
+    fewer = index.renewed()
+    assert fewer.search_words(index.words("sky"), 3) == []
+    assert fewer.segment_blocks(segment.name) == 3
+    assert ids(segment, index.search_words(index.words("sky"), 3)) == ["sky"]  # never changes
+    with index.changing() as writer:
+        writer.delete_segment(segment.name)
+    assert index.renewed().n_blocks() == 0
+    assert index.renewed().segments() == []
 
 
-def test_rollback_forgets(index: CandidateIndex, segment: Segment) -> None:
-    index.delete_segment(segment.name)
-    index.rollback()
-    assert index.n_blocks() == 4
-    index.delete(segment.name, [0])  # the writer is usable again
-    index.commit()
+def test_what_is_not_committed_is_forgotten(index: CandidateIndex, segment: Segment) -> None:
+    with pytest.raises(RuntimeError), index.changing() as writer:
+        writer.delete_segment(segment.name)
+        raise RuntimeError
+    assert index.renewed().n_blocks() == 4
+    with index.changing() as writer:  # and another one can be had
+        writer.delete(segment.name, [0])
+    assert index.renewed().n_blocks() == 3
+
+
+def test_documents_can_be_left_out(segment: Segment) -> None:
+    empty = in_memory()
+    with empty.changing() as writer:
+        writer.add(segment, without={segment.ordinals["sky"]})
+    index = empty.renewed()
     assert index.n_blocks() == 3
+    assert index.search_words(index.words("sky"), 3) == []
 
 
 def test_tokenizers_are_there_after_reopening(tmp_path: Path, segment: Segment) -> None:
-    first = CandidateIndex(tmp_path, HOOKPOINTS, N_LATENTS)
-    first.add(segment)
-    first.commit()
-    del first
-    again = CandidateIndex(tmp_path, HOOKPOINTS, N_LATENTS)
+    with_segments(CandidateIndex.open(tmp_path, HOOKPOINTS, N_LATENTS, create=True), segment)
+    again = CandidateIndex.open(tmp_path, HOOKPOINTS, N_LATENTS)
     assert ids(segment, again.search_words(again.words("rose"), 3)) == ["roses"]
-    again.add(Segment.build("00000002-bbbbbbbb", [code("x", "violets")], N_LATENTS))
-    again.commit()
+    again = with_segments(
+        again, Segment.build("00000002-bbbbbbbb", [code("x", "violets")], N_LATENTS)
+    )
     assert again.search_words(again.words("violet"), 3)[0].block == Block("00000002-bbbbbbbb", 0)
+
+
+def test_nothing_is_made_by_opening(tmp_path: Path) -> None:
+    with pytest.raises(IndexStorageError, match="doctor --repair"):
+        CandidateIndex.open(tmp_path / "none", HOOKPOINTS, N_LATENTS)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_word_cut_by_a_block_is_found(tmp_path: Path) -> None:
@@ -127,21 +152,17 @@ def test_a_word_cut_by_a_block_is_found(tmp_path: Path) -> None:
 @given(st.text(max_size=60))
 @settings(max_examples=60, deadline=None)
 def test_any_question_is_harmless(question: str) -> None:
-    index = CandidateIndex(None, HOOKPOINTS, N_LATENTS)
-    index.add(Segment.build("s", [code("a", "red roses")], N_LATENTS))
-    index.commit()
+    index = with_segments(in_memory(), Segment.build("s", [code("a", "red roses")], N_LATENTS))
     words = index.words(question.encode("utf-8", "replace").decode())
     assert len(index.search_words(words, 5)) <= 1
 
 
 def test_damaged_files_are_reported_not_raised_raw(tmp_path: Path, segment: Segment) -> None:
-    index = CandidateIndex(tmp_path, HOOKPOINTS, N_LATENTS)
-    index.add(segment)
-    index.commit()
+    with_segments(CandidateIndex.open(tmp_path, HOOKPOINTS, N_LATENTS, create=True), segment)
     for path in tmp_path.glob("*.store"):
         content = bytearray(path.read_bytes())
         content[: len(content) // 2] = bytes(len(content) // 2)
         path.write_bytes(content)
     with pytest.raises(IndexStorageError, match="doctor --repair"):
-        again = CandidateIndex(tmp_path, HOOKPOINTS, N_LATENTS)
+        again = CandidateIndex.open(tmp_path, HOOKPOINTS, N_LATENTS)
         again.search_words(again.words("roses"), 3)
