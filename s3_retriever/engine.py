@@ -12,14 +12,16 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from s3_retriever.answering import AnswerStream, answer_messages
 from s3_retriever.config import FusionSettings, Mode, RetrieveSettings, ScanSettings, Scoring
 from s3_retriever.documents import problem_of, sort_out
 from s3_retriever.errors import InputError
-from s3_retriever.generator.generator import Generator
-from s3_retriever.index.filters import Filter
+from s3_retriever.generator.ahead import ReadAhead
+from s3_retriever.generator.generator import Generator, check_text
+from s3_retriever.index.filters import Filter, compile_filter
 from s3_retriever.index.segment import text_hash
 from s3_retriever.index.store import Index
 from s3_retriever.profile import Profile
@@ -108,6 +110,10 @@ class Engine:
         self.index = Index(Path(path) if path is not None else None, profile)
         self._scanner = Scanner(generator, profile, self.scan_settings)
         self._retriever = Retriever(generator, profile)
+        self._source: dict[str, str | None] = {
+            "profile": profile.card.name,
+            "model": generator.name,
+        }
         self._write_lock = threading.Lock()
         self._compressed: OrderedDict[str, Index] = OrderedDict()
         self._compress_lock = threading.Lock()
@@ -146,7 +152,51 @@ class Engine:
         generator = Generator.load(
             model or loaded.card.model, revision=revision, device=device, dtype=dtype
         )
-        return cls(generator, loaded, path, scan=scan, retrieve=retrieve)
+        engine = cls(generator, loaded, path, scan=scan, retrieve=retrieve)
+        engine._source = {"profile": str(profile), "model": model}
+        return engine
+
+    def to_config(self) -> dict[str, Any]:
+        """What :meth:`from_config` needs to make this engine again: JSON values, no weights.
+
+        An index in memory is not in it; neither are the device and dtype, which belong to a
+        machine.
+        """
+        folder = self.index.folder
+        return {
+            **self._source,
+            "path": str(folder) if folder else None,
+            "scan": self.scan_settings.model_dump(mode="json"),
+            "retrieve": self.retrieve_settings.model_dump(mode="json"),
+        }
+
+    @classmethod
+    def from_config(
+        cls,
+        config: Mapping[str, Any],
+        *,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Engine:
+        """Load what :meth:`to_config` describes.
+
+        Args:
+            config: of :meth:`to_config`, by way of JSON or not.
+            device: as in :meth:`from_profile`.
+            dtype: as in :meth:`from_profile`.
+
+        Raises:
+            EndogenousError: as :meth:`from_profile`.
+        """
+        return cls.from_profile(
+            config["profile"],
+            config["path"],
+            model=config["model"],
+            device=device,
+            dtype=dtype,
+            scan=ScanSettings.model_validate(config["scan"]),
+            retrieve=RetrieveSettings.model_validate(config["retrieve"]),
+        )
 
     def add(
         self,
@@ -244,9 +294,25 @@ class Engine:
         segment, entry = found
         return Document(entry.id, segment.text(entry), deepcopy(entry.metadata))
 
-    def ids(self) -> list[str]:
-        """Ids of all documents, in the order they were added."""
-        return list(self.index.snapshot.live)
+    def ids(self, filter: Filter | None = None) -> list[str]:
+        """Ids of all documents, or of those whose metadata pass ``filter``, in order of addition.
+
+        Raises:
+            InputError: an unknown operator.
+        """
+        snapshot = self.index.snapshot
+        if filter is None:
+            return list(snapshot.live)
+        matching = snapshot.matching(compile_filter(filter))
+        return [
+            snapshot.segments[name].entries[number].id
+            for name, numbers in matching.items()
+            for number in numbers
+        ]
+
+    def __contains__(self, doc_id: object) -> bool:
+        """Whether a document of this id is there."""
+        return doc_id in self.index.snapshot.live
 
     def __len__(self) -> int:
         """Number of documents."""
@@ -263,6 +329,7 @@ class Engine:
         scoring: Scoring | None = None,
         settings: RetrieveSettings | None = None,
         token_scores: bool = False,
+        ahead: ReadAhead | None = None,
     ) -> list[Span]:
         """Find the text that the model would attend to for ``question``.
 
@@ -278,6 +345,7 @@ class Engine:
                 profile's better one.
             settings: every stage's settings, for this question only.
             token_scores: put the score of each token into ``Span.tokens``.
+            ahead: what :meth:`read_ahead` gave for this question and others.
 
         Returns:
             Spans, best first; empty if the index is empty or nothing matches.
@@ -286,7 +354,8 @@ class Engine:
             InputError: an empty or too long question, a budget below 1, an unknown mode.
         """
         self.index.refresh()
-        return self._retriever.retrieve(
+        retriever = self._retriever if ahead is None else Retriever(ahead, self.profile)
+        return retriever.retrieve(
             self.index,
             question,
             max_tokens=max_tokens,
@@ -297,6 +366,53 @@ class Engine:
             settings=settings or self.retrieve_settings,
             token_scores=token_scores,
         )
+
+    def retrieve_batch(self, questions: Sequence[str], **arguments: Any) -> list[list[Span]]:
+        """Spans for each question; all questions are projected in one padded forward pass.
+
+        What mode ``hybrid`` reads afterwards is a question's own, and read for each.
+
+        Args:
+            questions: plain texts.
+            **arguments: of :meth:`retrieve`.
+
+        Raises:
+            InputError: as :meth:`retrieve`.
+        """
+        ahead = self.read_ahead(questions)
+        return [self.retrieve(question, ahead=ahead, **arguments) for question in questions]
+
+    def read_ahead(self, questions: Iterable[str]) -> ReadAhead:
+        """Project questions together, for a :meth:`retrieve` of each that follows.
+
+        A question that cannot be used is left to its :meth:`retrieve`, which says why.
+        """
+        null = self.retrieve_settings.scoring.null_question
+        texts = {*questions, *([null] if null is not None else [])}
+        chunks = [
+            chunk for text in sorted(texts) if (chunk := self._question_ids(text)) is not None
+        ]
+        return ReadAhead(
+            self.generator,
+            chunks,
+            self.profile.layers,
+            most_tokens=self.scan_settings.batch_tokens,
+        )
+
+    def _question_ids(self, text: str) -> np.ndarray | None:
+        """What :func:`~.question.project_question` reads; ``None`` for what it refuses."""
+        try:
+            check_text(text)
+        except InputError:
+            return None
+        card = self.profile.card
+        first, second = (part.replace("{question}", text) for part in card.question_prompt)
+        ids = [
+            self.generator.prefix_ids(first, bos=card.bos),
+            self.generator.tokenize(second).ids,
+        ]
+        joined = np.concatenate(ids)
+        return joined if text.strip() and len(joined) <= self.generator.window else None
 
     def compress(
         self,

@@ -9,7 +9,17 @@ import pytest
 
 from tests.integrations.samples import needs_profile
 
-LANGCHAIN = ["__init__", "chat_models", "documents", "retrievers", "stopping"]
+LANGCHAIN = [
+    "__init__",
+    "adding",
+    "chat_models",
+    "compressors",
+    "documents",
+    "mmr",
+    "retrievers",
+    "stopping",
+    "vectorstores",
+]
 LLAMA_INDEX = ["__init__", "base"]
 
 

@@ -91,6 +91,7 @@ class TestOnTheModel:
         prompt = engine.generator.chat_ids([{"role": "user", "content": ASK}])
         assert usage["input_tokens"] == len(prompt)
         assert usage["output_tokens"] == engine.generator.count_tokens(answer.text)
+        assert answer.response_metadata["finish_reason"] == "stop"
         assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
         assert answer.response_metadata["model_name"] == llm.model_name
 
@@ -100,6 +101,16 @@ class TestOnTheModel:
         assert llm.invoke(ASK, stop=[stop]).text == cut
         assert "".join(p.text for p in llm.stream(ASK, stop=["\n\n\n", stop])) == cut
 
+    def test_usage_counts_what_was_generated_not_what_is_shown(self, llm):
+        stopped = llm.invoke(ASK, stop=["France"])
+        assert stopped.text == "The capital of "
+        assert stopped.usage_metadata["output_tokens"] == 4  # The, capital, of, France
+        assert stopped.response_metadata["finish_reason"] == "stop"
+        last = list(llm.stream(ASK, max_tokens=4))[-1]
+        assert last.response_metadata["finish_reason"] == "length"
+        at_the_end = llm.invoke(ASK, max_tokens=4, stop=["France"])
+        assert at_the_end.response_metadata["finish_reason"] == "stop"
+
     def test_stop_sequences_of_the_model_and_of_the_call(self, llm, answer):
         stopping = llm.model_copy(update={"stop": ["ital"]})
         assert stopping.invoke(ASK).text == "The cap"
@@ -107,6 +118,7 @@ class TestOnTheModel:
 
     def test_max_tokens_per_call(self, llm):
         answer = llm.invoke(ASK, max_tokens=3)
+        assert answer.response_metadata["finish_reason"] == "length"
         assert answer.usage_metadata["output_tokens"] == 3
         assert llm.bind(max_tokens=3).invoke(ASK).text == answer.text
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
@@ -21,9 +22,9 @@ from pydantic import Field
 
 from langchain_endogenous.stopping import until_stop
 from s3_retriever.errors import InputError
-from s3_retriever.generator.generator import Generator
+from s3_retriever.generator.generator import Generator, TextStream
 
-__all__ = ["ChatEndogenous"]
+__all__ = ["ChatEndogenous", "Reply"]
 
 _ROLES: tuple[tuple[type[BaseMessage], str], ...] = (
     (SystemMessage, "system"),
@@ -78,6 +79,17 @@ class ChatEndogenous(BaseChatModel):
         ids: list[int] = self.generator.tokenize(text).ids.tolist()
         return ids
 
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        """What LangSmith files a run under."""
+        params = super()._get_ls_params(stop=stop, **kwargs)
+        params["ls_provider"] = "endogenous"
+        params["ls_model_name"] = kwargs.get("model", self.model_name)
+        params["ls_max_tokens"] = kwargs.get("max_tokens", self.max_tokens)
+        params["ls_temperature"] = kwargs.get("temperature", self.temperature)
+        if stops := stop or self.stop:
+            params["ls_stop"] = stops
+        return params
+
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -85,14 +97,15 @@ class ChatEndogenous(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        prompt = self._prompt(messages)
-        text = "".join(self._pieces(prompt, stop, **kwargs))
+        reply = self._reply(messages, stop, **kwargs)
+        text = "".join(reply)
         message = AIMessage(
             content=text,
-            usage_metadata=self._usage(prompt, text),
-            response_metadata={"model_name": self.model_name},
+            usage_metadata=reply.usage,
+            response_metadata=self._response_metadata(reply),
         )
-        return ChatResult(generations=[ChatGeneration(message=message)])
+        info = {"finish_reason": reply.finish_reason}
+        return ChatResult(generations=[ChatGeneration(message=message, generation_info=info)])
 
     def _stream(
         self,
@@ -101,10 +114,8 @@ class ChatEndogenous(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        prompt = self._prompt(messages)
-        text = ""
-        for piece in self._pieces(prompt, stop, **kwargs):
-            text += piece
+        reply = self._reply(messages, stop, **kwargs)
+        for piece in reply:
             chunk = ChatGenerationChunk(message=AIMessageChunk(content=piece))
             if run_manager:
                 run_manager.on_llm_new_token(piece, chunk=chunk)
@@ -112,27 +123,26 @@ class ChatEndogenous(BaseChatModel):
         yield ChatGenerationChunk(
             message=AIMessageChunk(
                 content="",
-                usage_metadata=self._usage(prompt, text),
-                response_metadata={"model_name": self.model_name},
+                usage_metadata=reply.usage,
+                response_metadata=self._response_metadata(reply),
                 chunk_position="last",
-            )
+            ),
+            generation_info={"finish_reason": reply.finish_reason},
         )
 
-    def _prompt(self, messages: Sequence[BaseMessage]) -> list[int]:
-        return self.generator.chat_ids(
-            [{"role": _role(message), "content": _text(message)} for message in messages]
-        )
+    def _response_metadata(self, reply: Reply) -> dict[str, Any]:
+        return {"model_name": self.model_name, "finish_reason": reply.finish_reason}
 
-    def _pieces(
+    def _reply(
         self,
-        prompt: Sequence[int],
+        messages: Sequence[BaseMessage],
         stop: Sequence[str] | None,
         *,
         max_tokens: int | None = None,
         temperature: float | None = None,
         stream: bool = False,  # LangChain hands it on after it has acted on it
-    ) -> Iterator[str]:
-        """The answer piece by piece, up to a stop sequence."""
+    ) -> Reply:
+        """The answer that is about to be written."""
         max_tokens = self.max_tokens if max_tokens is None else max_tokens
         temperature = self.temperature if temperature is None else temperature
         stops = (self.stop if stop is None else stop) or []
@@ -142,14 +152,57 @@ class ChatEndogenous(BaseChatModel):
             raise InputError(f"temperature must be at least 0, not {temperature}")
         if "" in stops:
             raise InputError("a stop sequence must not be empty")
+        prompt = self.generator.chat_ids(
+            [{"role": _role(message), "content": _text(message)} for message in messages]
+        )
         written = self.generator.stream(prompt, max_new_tokens=max_tokens, temperature=temperature)
-        return until_stop(written, stops)
+        return Reply(written, stops, len(prompt), max_tokens)
 
-    def _usage(self, prompt: Sequence[int], text: str) -> UsageMetadata:
-        """Tokens of the prompt, template included, and of the answer as it was handed out."""
-        n_input, n_output = len(prompt), self.generator.count_tokens(text)
+
+class Reply:
+    """An answer while it is written: an iterable of its pieces, once; then what it took.
+
+    Example:
+        >>> written = TextStream(iter([("It is red", 3), (". END", 5), (" more", 6)]))
+        >>> reply = Reply(written, ["END"], n_prompt=10, max_tokens=6)
+        >>> "".join(reply), reply.finish_reason, reply.usage["output_tokens"]
+        ('It is red. ', 'stop', 5)
+    """
+
+    def __init__(
+        self, written: TextStream, stops: Sequence[str], n_prompt: int, max_tokens: int
+    ) -> None:
+        """Cut ``written`` at the first of ``stops``.
+
+        Args:
+            written: what the model generates.
+            stops: strings, none of them empty.
+            n_prompt: tokens of the prompt, template included.
+            max_tokens: the most that was asked for.
+        """
+        self._written = written
+        self._stops = stops
+        self._n_prompt = n_prompt
+        self._max_tokens = max_tokens
+        self._stopped = False
+
+    def __iter__(self) -> Iterator[str]:
+        self._stopped = yield from until_stop(self._written, self._stops)
+
+    @property
+    def finish_reason(self) -> str:
+        """``stop``: the model ended its turn or wrote a stop sequence; ``length``: cut short."""
+        full = self._written.n_tokens >= self._max_tokens
+        return "length" if full and not self._stopped else "stop"
+
+    @property
+    def usage(self) -> UsageMetadata:
+        """Tokens read and generated: a stop sequence counts, the end of a turn does not."""
+        n_output = self._written.n_tokens
         return UsageMetadata(
-            input_tokens=n_input, output_tokens=n_output, total_tokens=n_input + n_output
+            input_tokens=self._n_prompt,
+            output_tokens=n_output,
+            total_tokens=self._n_prompt + n_output,
         )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 
 __all__ = ["until_stop"]
 
 
-def until_stop(pieces: Iterable[str], stops: Sequence[str]) -> Iterator[str]:
+def until_stop(pieces: Iterable[str], stops: Sequence[str]) -> Generator[str, None, bool]:
     """Pass ``pieces`` on up to the first stop sequence, which is left out.
 
     The end of a piece that could be the start of a stop sequence is held back until the next
@@ -17,6 +17,9 @@ def until_stop(pieces: Iterable[str], stops: Sequence[str]) -> Iterator[str]:
     Args:
         pieces: text in order; no further piece is taken after a stop.
         stops: strings, none of them empty.
+
+    Returns:
+        (as a generator does) whether a stop sequence came.
 
     Example:
         >>> list(until_stop(["It is r", "ed. EN", "D Blue."], ["END"]))
@@ -30,13 +33,14 @@ def until_stop(pieces: Iterable[str], stops: Sequence[str]) -> Iterator[str]:
             _, cut = min(found)
             if cut:
                 yield held[:cut]
-            return
+            return True
         safe = len(held) - _undecided(held, stops)
         if safe:
             yield held[:safe]
             held = held[safe:]
     if held:
         yield held
+    return False
 
 
 def _undecided(text: str, stops: Sequence[str]) -> int:
