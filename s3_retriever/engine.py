@@ -18,7 +18,7 @@ import torch
 from s3_retriever.answering import AnswerStream, answer_messages
 from s3_retriever.config import FusionSettings, Mode, RetrieveSettings, ScanSettings, Scoring
 from s3_retriever.documents import problem_of, sort_out
-from s3_retriever.errors import InputError
+from s3_retriever.errors import IndexStorageError, InputError
 from s3_retriever.generator.ahead import ReadAhead
 from s3_retriever.generator.generator import Generator, check_text
 from s3_retriever.index.filters import Filter, compile_filter
@@ -286,6 +286,30 @@ class Engine:
                 self.index.commit([], delete=known)
             return len(known)
 
+    def save(self, path: str | Path) -> None:
+        """Write the whole index to a folder of its own; nothing is read by the model again.
+
+        Args:
+            path: a new or empty folder.
+
+        Raises:
+            IndexStorageError: the folder cannot be used, or holds something.
+        """
+        folder = Path(path)
+        copy = Index(folder, self.profile)
+        if copy.snapshot.live:
+            raise IndexStorageError(f"{folder} holds an index already; give a new or empty folder")
+        self.index.refresh()
+        waiting: list[CodedDocument] = []
+        with copy.writing():
+            for segment, entry in self.index.snapshot.live.values():
+                waiting.append(segment.coded(entry))
+                if sum(len(coded.tokens) for coded in waiting) >= self.scan_settings.segment_tokens:
+                    copy.commit(waiting)
+                    waiting = []
+            if waiting:
+                copy.commit(waiting)
+
     def get(self, doc_id: str) -> Document | None:
         """A document as it was added, or ``None``."""
         found = self.index.snapshot.live.get(doc_id)
@@ -413,6 +437,30 @@ class Engine:
         ]
         joined = np.concatenate(ids)
         return joined if text.strip() and len(joined) <= self.generator.window else None
+
+    def select(
+        self, question: str, documents: Iterable[Document | str], **arguments: Any
+    ) -> list[Span]:
+        """The spans of a few documents that a question needs; the index is not touched.
+
+        The documents are read for this question and forgotten.
+
+        Args:
+            question: plain text.
+            documents: as of :meth:`add`.
+            **arguments: of :meth:`retrieve`.
+
+        Raises:
+            InputError: as :meth:`add` and :meth:`retrieve`.
+        """
+        aside = Engine(
+            self.generator,
+            self.profile,
+            scan=self.scan_settings,
+            retrieve=self.retrieve_settings,
+        )
+        aside.add(documents)
+        return aside.retrieve(question, **arguments)
 
     def compress(
         self,

@@ -17,10 +17,9 @@ LANGCHAIN = [
     "documents",
     "mmr",
     "retrievers",
-    "stopping",
     "vectorstores",
 ]
-LLAMA_INDEX = ["__init__", "base"]
+LLAMA_INDEX = ["__init__", "base", "filters", "indices", "llms", "nodes", "postprocessors"]
 
 
 @needs_profile

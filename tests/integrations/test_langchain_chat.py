@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 
 import pytest
 
@@ -13,9 +14,9 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_endogenous import ChatEndogenous
-from langchain_endogenous.stopping import until_stop
 
 from s3_retriever.errors import InputError
+from s3_retriever.generator.reply import until_stop
 from tests.integrations.samples import needs_profile
 
 ASK = "What is the capital of France?"
@@ -179,6 +180,11 @@ class TestOnTheModel:
 
     def test_counts_tokens_with_its_own_vocabulary(self, llm, engine):
         assert llm.get_num_tokens(ASK) == engine.generator.count_tokens(ASK)
+
+    def test_a_configuration_makes_the_same_model(self, llm, engine):
+        config = json.loads(json.dumps(llm.to_config()))
+        again = ChatEndogenous.from_config(config, generator=engine.generator)
+        assert again.to_config() == config == {**config, "max_tokens": 16}
 
     def test_serialising_leaves_the_weights_out(self, llm):
         assert "generator" not in llm.model_dump()

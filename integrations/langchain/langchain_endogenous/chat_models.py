@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
@@ -20,11 +20,11 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field
 
-from langchain_endogenous.stopping import until_stop
 from s3_retriever.errors import InputError
-from s3_retriever.generator.generator import Generator, TextStream
+from s3_retriever.generator.generator import Generator
+from s3_retriever.generator.reply import Reply
 
-__all__ = ["ChatEndogenous", "Reply"]
+__all__ = ["ChatEndogenous"]
 
 _ROLES: tuple[tuple[type[BaseMessage], str], ...] = (
     (SystemMessage, "system"),
@@ -101,7 +101,7 @@ class ChatEndogenous(BaseChatModel):
         text = "".join(reply)
         message = AIMessage(
             content=text,
-            usage_metadata=reply.usage,
+            usage_metadata=_usage(reply),
             response_metadata=self._response_metadata(reply),
         )
         info = {"finish_reason": reply.finish_reason}
@@ -123,7 +123,7 @@ class ChatEndogenous(BaseChatModel):
         yield ChatGenerationChunk(
             message=AIMessageChunk(
                 content="",
-                usage_metadata=reply.usage,
+                usage_metadata=_usage(reply),
                 response_metadata=self._response_metadata(reply),
                 chunk_position="last",
             ),
@@ -132,6 +132,27 @@ class ChatEndogenous(BaseChatModel):
 
     def _response_metadata(self, reply: Reply) -> dict[str, Any]:
         return {"model_name": self.model_name, "finish_reason": reply.finish_reason}
+
+    def to_config(self) -> dict[str, Any]:
+        """The model as JSON values: where its weights come from and its settings."""
+        own = {"max_tokens": self.max_tokens, "temperature": self.temperature, "stop": self.stop}
+        return {"model": self.generator.name, **own}
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], *, generator: Generator | None = None
+    ) -> ChatEndogenous:
+        """Make the model that :meth:`to_config` describes.
+
+        Args:
+            config: of :meth:`to_config`, by way of JSON or not.
+            generator: use this one instead of loading what the configuration names.
+
+        Raises:
+            ModelError: the weights cannot be found or read.
+        """
+        own = {name: value for name, value in config.items() if name != "model"}
+        return cls(generator=generator or Generator.load(config["model"]), **own)
 
     def _reply(
         self,
@@ -143,67 +164,21 @@ class ChatEndogenous(BaseChatModel):
         stream: bool = False,  # LangChain hands it on after it has acted on it
     ) -> Reply:
         """The answer that is about to be written."""
-        max_tokens = self.max_tokens if max_tokens is None else max_tokens
-        temperature = self.temperature if temperature is None else temperature
-        stops = (self.stop if stop is None else stop) or []
-        if max_tokens < 1:
-            raise InputError(f"max_tokens must be at least 1, not {max_tokens}")
-        if temperature < 0:
-            raise InputError(f"temperature must be at least 0, not {temperature}")
-        if "" in stops:
-            raise InputError("a stop sequence must not be empty")
-        prompt = self.generator.chat_ids(
-            [{"role": _role(message), "content": _text(message)} for message in messages]
+        return Reply.to(
+            self.generator,
+            [{"role": _role(message), "content": _text(message)} for message in messages],
+            max_tokens=self.max_tokens if max_tokens is None else max_tokens,
+            temperature=self.temperature if temperature is None else temperature,
+            stops=(self.stop if stop is None else stop) or [],
         )
-        written = self.generator.stream(prompt, max_new_tokens=max_tokens, temperature=temperature)
-        return Reply(written, stops, len(prompt), max_tokens)
 
 
-class Reply:
-    """An answer while it is written: an iterable of its pieces, once; then what it took.
-
-    Example:
-        >>> written = TextStream(iter([("It is red", 3), (". END", 5), (" more", 6)]))
-        >>> reply = Reply(written, ["END"], n_prompt=10, max_tokens=6)
-        >>> "".join(reply), reply.finish_reason, reply.usage["output_tokens"]
-        ('It is red. ', 'stop', 5)
-    """
-
-    def __init__(
-        self, written: TextStream, stops: Sequence[str], n_prompt: int, max_tokens: int
-    ) -> None:
-        """Cut ``written`` at the first of ``stops``.
-
-        Args:
-            written: what the model generates.
-            stops: strings, none of them empty.
-            n_prompt: tokens of the prompt, template included.
-            max_tokens: the most that was asked for.
-        """
-        self._written = written
-        self._stops = stops
-        self._n_prompt = n_prompt
-        self._max_tokens = max_tokens
-        self._stopped = False
-
-    def __iter__(self) -> Iterator[str]:
-        self._stopped = yield from until_stop(self._written, self._stops)
-
-    @property
-    def finish_reason(self) -> str:
-        """``stop``: the model ended its turn or wrote a stop sequence; ``length``: cut short."""
-        full = self._written.n_tokens >= self._max_tokens
-        return "length" if full and not self._stopped else "stop"
-
-    @property
-    def usage(self) -> UsageMetadata:
-        """Tokens read and generated: a stop sequence counts, the end of a turn does not."""
-        n_output = self._written.n_tokens
-        return UsageMetadata(
-            input_tokens=self._n_prompt,
-            output_tokens=n_output,
-            total_tokens=self._n_prompt + n_output,
-        )
+def _usage(reply: Reply) -> UsageMetadata:
+    return UsageMetadata(
+        input_tokens=reply.n_prompt,
+        output_tokens=reply.n_written,
+        total_tokens=reply.n_prompt + reply.n_written,
+    )
 
 
 def _role(message: BaseMessage) -> str:

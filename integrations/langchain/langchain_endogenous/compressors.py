@@ -63,15 +63,13 @@ class EndogenousCompressor(BaseDocumentCompressor):
         usable = [d for d in map(to_document, documents) if problem_of(d) is None]
         if not usable:
             return []
-        aside = Engine(self.engine.generator, self.engine.profile, scan=self.engine.scan_settings)
-        aside.add(usable)
-        spans = aside.retrieve(
+        spans = self.engine.select(
             query,
+            usable,
             max_tokens=self.max_tokens,
             k=self.k,
             mode=self.mode,
             scoring=self.scoring,
-            settings=self.engine.retrieve_settings,
         )
         return [from_span(span) for span in spans]
 
