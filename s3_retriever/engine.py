@@ -15,10 +15,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from s3_retriever.answering import AnswerStream, answer_messages
+from s3_retriever.answering import AnswerStream, fit_prompt
 from s3_retriever.config import FusionSettings, Mode, RetrieveSettings, ScanSettings, Scoring
 from s3_retriever.documents import problem_of, sort_out
 from s3_retriever.errors import IndexStorageError, InputError
+from s3_retriever.explain.abstain import Abstention
+from s3_retriever.explain.memory import memory_report
+from s3_retriever.explain.result import RetrievalResult
+from s3_retriever.explain.why import Explanation, WhyNot, explain, why_not
 from s3_retriever.generator.ahead import ReadAhead
 from s3_retriever.generator.generator import Generator, check_text
 from s3_retriever.index.filters import Filter, compile_filter
@@ -110,6 +114,8 @@ class Engine:
         self.index = Index(Path(path) if path is not None else None, profile)
         self._scanner = Scanner(generator, profile, self.scan_settings)
         self._retriever = Retriever(generator, profile)
+        self.abstention: Abstention | None = None
+        """Leaves the result empty where nothing relevant is there; off by default."""
         self._source: dict[str, str | None] = {
             "profile": profile.card.name,
             "model": generator.name,
@@ -354,7 +360,7 @@ class Engine:
         settings: RetrieveSettings | None = None,
         token_scores: bool = False,
         ahead: ReadAhead | None = None,
-    ) -> list[Span]:
+    ) -> RetrievalResult:
         """Find the text that the model would attend to for ``question``.
 
         Args:
@@ -372,14 +378,16 @@ class Engine:
             ahead: what :meth:`read_ahead` gave for this question and others.
 
         Returns:
-            Spans, best first; empty if the index is empty or nothing matches.
+            Spans, best first: a list that notebooks show as a heatmap and that can be drawn or
+            written as a page. Empty if the index is empty, nothing matches, or
+            :attr:`abstention` is set and says so.
 
         Raises:
             InputError: an empty or too long question, a budget below 1, an unknown mode.
         """
         self.index.refresh()
         retriever = self._retriever if ahead is None else Retriever(ahead, self.profile)
-        return retriever.retrieve(
+        spans = retriever.retrieve(
             self.index,
             question,
             max_tokens=max_tokens,
@@ -390,8 +398,11 @@ class Engine:
             settings=settings or self.retrieve_settings,
             token_scores=token_scores,
         )
+        if self.abstention and not self.abstention.relevant(self.generator, question, spans):
+            spans = []
+        return RetrievalResult(spans, question, self)
 
-    def retrieve_batch(self, questions: Sequence[str], **arguments: Any) -> list[list[Span]]:
+    def retrieve_batch(self, questions: Sequence[str], **arguments: Any) -> list[RetrievalResult]:
         """Spans for each question; all questions are projected in one padded forward pass.
 
         What mode ``hybrid`` reads afterwards is a question's own, and read for each.
@@ -440,7 +451,7 @@ class Engine:
 
     def select(
         self, question: str, documents: Iterable[Document | str], **arguments: Any
-    ) -> list[Span]:
+    ) -> RetrievalResult:
         """The spans of a few documents that a question needs; the index is not touched.
 
         The documents are read for this question and forgotten.
@@ -543,7 +554,8 @@ class Engine:
 
         Args:
             question: plain text.
-            max_tokens: budget of the evidence.
+            max_tokens: budget of the evidence, counted in the chat template that is used: with
+                the numbers and empty lines around the spans. The best span is always there.
             max_new_tokens: longest answer.
             **retrieve: further arguments of :meth:`retrieve`.
 
@@ -551,11 +563,44 @@ class Engine:
             The answer as it is written: iterate over it for pieces of text; ``.spans`` is there
             at once, ``.result()`` waits for the end and brings the citations.
         """
-        spans = self.retrieve(question, max_tokens=max_tokens, **retrieve)
-        prompt = self.generator.chat_ids(answer_messages(question, spans))
-        return AnswerStream(
-            self.generator.stream(prompt, max_new_tokens=max_new_tokens), tuple(spans)
-        )
+        found = self.retrieve(question, max_tokens=max_tokens, **retrieve)
+        prompt, spans = fit_prompt(self.generator, question, found, max_tokens)
+        return AnswerStream(self.generator.stream(prompt, max_new_tokens=max_new_tokens), spans)
+
+    def explain(self, question: str, span: Span) -> Explanation:
+        """Which tokens, heads and features made the model look at ``span``.
+
+        Args:
+            question: plain text.
+            span: of ``retrieve(question)``.
+
+        Raises:
+            InputError: the span's document is not in the index, or is another text by now.
+            ProfileError: the profile names no heads.
+        """
+        return explain(self, question, span)
+
+    def why_not(self, question: str, doc_id: str, **retrieve: Any) -> WhyNot:
+        """At which stage of a ``retrieve`` a document is lost, and what would bring it in.
+
+        Args:
+            question: plain text.
+            doc_id: the document that was expected.
+            **retrieve: the arguments of the :meth:`retrieve` that did not find it.
+
+        Raises:
+            InputError: as :meth:`retrieve`.
+        """
+        return why_not(self, question, doc_id, **retrieve)
+
+    def memory_report(self, **others: Any) -> dict[str, int]:
+        """Bytes of weights: the generator's, the autoencoders', and what ``others`` add to them.
+
+        Args:
+            **others: chat models, pipelines, modules by name; what they share counts once.
+        """
+        own = {"generator": self.generator, "autoencoders": list(self.profile.saes)}
+        return memory_report({**own, **others})
 
     def info(self) -> dict[str, Any]:
         """What is in the index and in memory: counts, bytes by part, the profile."""
