@@ -20,8 +20,15 @@ def reading_bar(texts: Sequence[str], *, show: bool) -> Iterator[Callable[[int, 
         >>> with reading_bar(["Hello."], show=False) as on_progress:
         ...     on_progress(2, 6)
     """
-    from tqdm.auto import tqdm
+    if not show:
+        yield lambda tokens, characters: None
+        return
+    from tqdm.auto import tqdm  # here, because it warns in a notebook without widgets
 
     total = sum(map(len, texts))
-    with tqdm(total=total, unit="char", unit_scale=True, desc="reading", disable=not show) as bar:
-        yield lambda tokens, characters: (bar.update(characters), None)[1]
+    with tqdm(total=total, unit="char", unit_scale=True, desc="reading") as bar:
+
+        def advance(tokens: int, characters: int) -> None:
+            bar.update(characters)
+
+        yield advance

@@ -67,6 +67,14 @@ def test_weights_are_counted_once(engine):
     assert report["total"] == report["generator"] + values
 
 
+def test_a_pipeline_of_transformers_shares_them(engine):
+    from transformers import pipeline
+
+    generator = engine.generator
+    pipe = pipeline("text-generation", model=generator.model, tokenizer=generator.tokenizer)
+    assert engine.memory_report(pipe=pipe)["pipe"] == 0
+
+
 def test_a_second_copy_counts(engine):
     from tests.tiny import tiny_model
 
