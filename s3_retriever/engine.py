@@ -307,12 +307,14 @@ class Engine:
             raise IndexStorageError(f"{folder} holds an index already; give a new or empty folder")
         self.index.refresh()
         waiting: list[CodedDocument] = []
+        n_waiting = 0
         with copy.writing():
             for segment, entry in self.index.snapshot.live.values():
                 waiting.append(segment.coded(entry))
-                if sum(len(coded.tokens) for coded in waiting) >= self.scan_settings.segment_tokens:
+                n_waiting += entry.n_tokens
+                if n_waiting >= self.scan_settings.segment_tokens:
                     copy.commit(waiting)
-                    waiting = []
+                    waiting, n_waiting = [], 0
             if waiting:
                 copy.commit(waiting)
 

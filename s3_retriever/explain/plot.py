@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from s3_retriever.errors import InputError
+
+try:
+    from matplotlib.figure import Figure
+except ImportError as e:
+    raise InputError('plots need matplotlib: pip install "s3-retriever[bench]"') from e
+
 from s3_retriever.explain.reading import read_document
 from s3_retriever.retrieve.density import find_peaks, smooth
 from s3_retriever.text import sentences
@@ -19,6 +26,15 @@ if TYPE_CHECKING:
 __all__ = ["plot_density"]
 
 
+class Picture(Figure):
+    """A figure that every notebook shows, whether or not pyplot was imported."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
 def plot_density(
     engine: Engine,
     question: str,
@@ -26,7 +42,7 @@ def plot_density(
     spans: Sequence[Span],
     dense: Callable[[str, Sequence[str]], Sequence[float] | np.ndarray] | None,
     dense_name: str,
-) -> Any:
+) -> Picture:
     """Attention smoothed over tokens, its peaks, the spans that were chosen, dense scores.
 
     Args:
@@ -38,12 +54,8 @@ def plot_density(
         dense_name: what the legend calls it.
 
     Raises:
-        InputError: matplotlib is missing, or there is no such document.
+        InputError: there is no such document.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as e:
-        raise InputError('plots need matplotlib: pip install "s3-retriever[bench]"') from e
     settings = engine.retrieve_settings
     reading = read_document(
         engine.generator,
@@ -55,7 +67,7 @@ def plot_density(
     )
     density = smooth(reading.scores, settings.density.kernel)
     peaks = find_peaks(density, settings.density)
-    figure = Figure(figsize=(10, 3.5), layout="constrained")
+    figure = Picture(figsize=(10, 3.5), layout="constrained")
     axes = figure.subplots()
     axes.plot(reading.starts, density, color="tab:orange", linewidth=1, label="attention density")
     axes.plot(reading.starts[peaks], density[peaks], "o", ms=3, color="tab:red", label="peaks")
