@@ -1,10 +1,10 @@
-# Everything runs in .venv, made on first use.  make demo | test | test-slow | test-gpu | lint | clean
+# Everything runs in .venv, made on first use.  make demo | test | test-slow | test-gpu | notebooks | lint | clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test test-slow test-gpu lint clean
+.PHONY: demo test test-slow test-gpu notebooks lint clean
 
 demo: $(INSTALLED)
 	$(BIN)/s3-retriever demo $(ARGS)
@@ -17,6 +17,9 @@ test-slow: $(INSTALLED)
 
 test-gpu: $(INSTALLED)
 	$(BIN)/pytest -m gpu $(ARGS)
+
+notebooks: $(INSTALLED)
+	$(BIN)/pytest --nbmake --nbmake-timeout=600 notebooks $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from s3_retriever.generator.generator import Generator
 from s3_retriever.types import Answer, Span
 
-__all__ = ["AnswerStream", "answer_messages", "find_citations"]
+__all__ = ["AnswerStream", "answer_messages", "find_citations", "fit_prompt"]
 
 
 def answer_messages(question: str, spans: Sequence[Span]) -> list[dict[str, str]]:
@@ -17,8 +18,37 @@ def answer_messages(question: str, spans: Sequence[Span]) -> list[dict[str, str]
     to write nothing else. Larger ones quote the numbers of their own accord.
     """
     passages = "\n\n".join(f"[{n}] {span.text}" for n, span in enumerate(spans, start=1))
-    ask = f"Using the text above, answer in one sentence: {question}"
+    ask = _instruction(question)
     return [{"role": "user", "content": f"{passages or '(no text was found)'}\n\n{ask}"}]
+
+
+def _instruction(question: str) -> str:
+    return f"Using the text above, answer in one sentence: {question}"
+
+
+def fit_prompt(
+    generator: Generator, question: str, spans: Sequence[Span], max_tokens: int
+) -> tuple[list[int], tuple[Span, ...]]:
+    """The prompt that asks ``question`` over as many of ``spans`` as the budget pays for.
+
+    What evidence costs is what it adds to the prompt in the chat template that the model reads:
+    its text, its number and the empty lines around it.
+
+    Args:
+        generator: whose template and tokenizer count.
+        question: plain text.
+        spans: best first; the worst are left out until the rest fits, but never the best.
+        max_tokens: budget of all evidence.
+
+    Returns:
+        Token ids and the spans in them.
+    """
+    bare = len(generator.chat_ids([{"role": "user", "content": _instruction(question)}]))
+    for n in range(len(spans), 1, -1):
+        prompt = generator.chat_ids(answer_messages(question, spans[:n]))
+        if len(prompt) - bare <= max_tokens:
+            return prompt, tuple(spans[:n])
+    return generator.chat_ids(answer_messages(question, spans[:1])), tuple(spans[:1])
 
 
 class AnswerStream:

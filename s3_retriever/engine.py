@@ -12,12 +12,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
-from s3_retriever.answering import AnswerStream, answer_messages
+from s3_retriever.answering import AnswerStream, fit_prompt
 from s3_retriever.config import FusionSettings, Mode, RetrieveSettings, ScanSettings, Scoring
 from s3_retriever.documents import problem_of, sort_out
 from s3_retriever.errors import InputError
+from s3_retriever.explain.abstain import Abstention
+from s3_retriever.explain.memory import memory_report
+from s3_retriever.explain.result import RetrievalResult
+from s3_retriever.explain.why import Explanation, WhyNot, explain, why_not
+from s3_retriever.generator.ahead import ReadAhead
 from s3_retriever.generator.generator import Generator
 from s3_retriever.index.description import describe
 from s3_retriever.index.filters import Filter
@@ -26,6 +32,7 @@ from s3_retriever.index.segment import text_hash
 from s3_retriever.index.store import Index
 from s3_retriever.keeping import Keeping
 from s3_retriever.profile import Profile
+from s3_retriever.retrieve.question import question_ids
 from s3_retriever.retrieve.retriever import Retriever
 from s3_retriever.scan.scanner import Scanner
 from s3_retriever.types import CodedDocument, Document, Span
@@ -114,6 +121,12 @@ class Engine(Keeping):
         self._retriever = Retriever(generator, profile)
         self._namespaces: dict[str, Engine] = {}
         self._namespace_lock = threading.Lock()
+        self.abstention: Abstention | None = None
+        """Leaves the result empty where nothing relevant is there; off by default."""
+        self._source: dict[str, str | None] = {
+            "profile": profile.card.name,
+            "model": generator.name,
+        }
         self._compressed: OrderedDict[str, Index] = OrderedDict()
         self._compress_lock = threading.Lock()
 
@@ -151,7 +164,51 @@ class Engine(Keeping):
         generator = Generator.load(
             model or loaded.card.model, revision=revision, device=device, dtype=dtype
         )
-        return cls(generator, loaded, path, scan=scan, retrieve=retrieve)
+        engine = cls(generator, loaded, path, scan=scan, retrieve=retrieve)
+        engine._source = {"profile": str(profile), "model": model}
+        return engine
+
+    def to_config(self) -> dict[str, Any]:
+        """What :meth:`from_config` needs to make this engine again: JSON values, no weights.
+
+        An index in memory is not in it; neither are the device and dtype, which belong to a
+        machine.
+        """
+        folder = self.index.folder
+        return {
+            **self._source,
+            "path": str(folder) if folder else None,
+            "scan": self.scan_settings.model_dump(mode="json"),
+            "retrieve": self.retrieve_settings.model_dump(mode="json"),
+        }
+
+    @classmethod
+    def from_config(
+        cls,
+        config: Mapping[str, Any],
+        *,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Engine:
+        """Load what :meth:`to_config` describes.
+
+        Args:
+            config: of :meth:`to_config`, by way of JSON or not.
+            device: as in :meth:`from_profile`.
+            dtype: as in :meth:`from_profile`.
+
+        Raises:
+            EndogenousError: as :meth:`from_profile`.
+        """
+        return cls.from_profile(
+            config["profile"],
+            config["path"],
+            model=config["model"],
+            device=device,
+            dtype=dtype,
+            scan=ScanSettings.model_validate(config["scan"]),
+            retrieve=RetrieveSettings.model_validate(config["retrieve"]),
+        )
 
     def add(
         self,
@@ -291,7 +348,8 @@ class Engine(Keeping):
         scoring: Scoring | None = None,
         settings: RetrieveSettings | None = None,
         token_scores: bool = False,
-    ) -> list[Span]:
+        ahead: ReadAhead | None = None,
+    ) -> RetrievalResult:
         """Find the text that the model would attend to for ``question``.
 
         Args:
@@ -306,15 +364,19 @@ class Engine(Keeping):
                 profile's better one.
             settings: every stage's settings, for this question only.
             token_scores: put the score of each token into ``Span.tokens``.
+            ahead: what :meth:`read_ahead` gave for this question and others.
 
         Returns:
-            Spans, best first; empty if the index is empty or nothing matches.
+            Spans, best first: a list that notebooks show as a heatmap and that can be drawn or
+            written as a page. Empty if the index is empty, nothing matches, or
+            :attr:`abstention` is set and says so.
 
         Raises:
             InputError: an empty or too long question, a budget below 1, an unknown mode.
         """
         self.index.refresh()
-        return self._retriever.retrieve(
+        retriever = self._retriever if ahead is None else Retriever(ahead, self.profile)
+        spans = retriever.retrieve(
             self.index.view,
             question,
             max_tokens=max_tokens,
@@ -325,6 +387,71 @@ class Engine(Keeping):
             settings=settings or self.retrieve_settings,
             token_scores=token_scores,
         )
+        if self.abstention and not self.abstention.relevant(self.generator, question, spans):
+            spans = []
+        return RetrievalResult(spans, question, self)
+
+    def retrieve_batch(self, questions: Sequence[str], **arguments: Any) -> list[RetrievalResult]:
+        """Spans for each question; all questions are projected in one padded forward pass.
+
+        What mode ``hybrid`` reads afterwards is a question's own, and read for each.
+
+        Args:
+            questions: plain texts.
+            **arguments: of :meth:`retrieve`.
+
+        Raises:
+            InputError: as :meth:`retrieve`.
+        """
+        ahead = self.read_ahead(questions)
+        return [self.retrieve(question, ahead=ahead, **arguments) for question in questions]
+
+    def read_ahead(self, questions: Iterable[str]) -> ReadAhead:
+        """Project questions together, for a :meth:`retrieve` of each that follows.
+
+        A question that cannot be used is left to its :meth:`retrieve`, which says why.
+        """
+        null = self.retrieve_settings.scoring.null_question
+        texts = {*questions, *([null] if null is not None else [])}
+        chunks = [
+            chunk for text in sorted(texts) if (chunk := self._question_ids(text)) is not None
+        ]
+        return ReadAhead(
+            self.generator,
+            chunks,
+            self.profile.layers,
+            most_tokens=self.scan_settings.batch_tokens,
+        )
+
+    def _question_ids(self, text: str) -> np.ndarray | None:
+        try:
+            return np.concatenate(question_ids(self.generator, self.profile, text))
+        except InputError:
+            return None
+
+    def select(
+        self, question: str, documents: Iterable[Document | str], **arguments: Any
+    ) -> RetrievalResult:
+        """The spans of a few documents that a question needs; the index is not touched.
+
+        The documents are read for this question and forgotten.
+
+        Args:
+            question: plain text.
+            documents: as of :meth:`add`.
+            **arguments: of :meth:`retrieve`.
+
+        Raises:
+            InputError: as :meth:`add` and :meth:`retrieve`.
+        """
+        aside = Engine(
+            self.generator,
+            self.profile,
+            scan=self.scan_settings,
+            retrieve=self.retrieve_settings,
+        )
+        aside.add(documents)
+        return aside.retrieve(question, **arguments)
 
     def compress(
         self,
@@ -411,7 +538,8 @@ class Engine(Keeping):
 
         Args:
             question: plain text.
-            max_tokens: budget of the evidence.
+            max_tokens: budget of the evidence, counted in the chat template that is used: with
+                the numbers and empty lines around the spans. The best span is always there.
             max_new_tokens: longest answer.
             **retrieve: further arguments of :meth:`retrieve`.
 
@@ -419,11 +547,44 @@ class Engine(Keeping):
             The answer as it is written: iterate over it for pieces of text; ``.spans`` is there
             at once, ``.result()`` waits for the end and brings the citations.
         """
-        spans = self.retrieve(question, max_tokens=max_tokens, **retrieve)
-        prompt = self.generator.chat_ids(answer_messages(question, spans))
-        return AnswerStream(
-            self.generator.stream(prompt, max_new_tokens=max_new_tokens), tuple(spans)
-        )
+        found = self.retrieve(question, max_tokens=max_tokens, **retrieve)
+        prompt, spans = fit_prompt(self.generator, question, found, max_tokens)
+        return AnswerStream(self.generator.stream(prompt, max_new_tokens=max_new_tokens), spans)
+
+    def explain(self, question: str, span: Span) -> Explanation:
+        """Which tokens, heads and features made the model look at ``span``.
+
+        Args:
+            question: plain text.
+            span: of ``retrieve(question)``.
+
+        Raises:
+            InputError: the span's document is not in the index, or is another text by now.
+            ProfileError: the profile names no heads.
+        """
+        return explain(self, question, span)
+
+    def why_not(self, question: str, doc_id: str, **retrieve: Any) -> WhyNot:
+        """At which stage of a ``retrieve`` a document is lost, and what would bring it in.
+
+        Args:
+            question: plain text.
+            doc_id: the document that was expected.
+            **retrieve: the arguments of the :meth:`retrieve` that did not find it.
+
+        Raises:
+            InputError: as :meth:`retrieve`.
+        """
+        return why_not(self, question, doc_id, **retrieve)
+
+    def memory_report(self, **others: Any) -> dict[str, int]:
+        """Bytes of weights: the generator's, the autoencoders', and what ``others`` add to them.
+
+        Args:
+            **others: chat models, pipelines, modules by name; what they share counts once.
+        """
+        own = {"generator": self.generator, "autoencoders": list(self.profile.saes)}
+        return memory_report({**own, **others})
 
     def info(self) -> dict[str, Any]:
         """What is in the index and in memory: counts, bytes by part, the profile."""

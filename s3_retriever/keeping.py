@@ -10,7 +10,7 @@ from typing import Any
 
 from s3_retriever.index import upkeep
 from s3_retriever.index.bundle import Imported, export_bundle, import_bundle
-from s3_retriever.index.filters import Filter
+from s3_retriever.index.filters import Filter, compile_filter
 from s3_retriever.index.store import Index
 from s3_retriever.index.upkeep import Compaction
 from s3_retriever.types import Document
@@ -43,10 +43,27 @@ class Keeping:
         segment, entry = found
         return Document(entry.id, segment.text(entry), deepcopy(entry.metadata))
 
-    def ids(self) -> list[str]:
-        """Ids of all documents, in the order they were added."""
+    def ids(self, filter: Filter | None = None) -> list[str]:
+        """Ids of all documents, or of those whose metadata pass ``filter``, in order of addition.
+
+        Raises:
+            InputError: an unknown operator.
+        """
         self.index.refresh()
-        return list(self.index.snapshot.live)
+        snapshot = self.index.snapshot
+        if filter is None:
+            return list(snapshot.live)
+        matching = snapshot.matching(compile_filter(filter))
+        return [
+            snapshot.segments[name].entries[number].id
+            for name, numbers in matching.items()
+            for number in numbers
+        ]
+
+    def __contains__(self, doc_id: object) -> bool:
+        """Whether a document of this id is there."""
+        self.index.refresh()
+        return doc_id in self.index.snapshot.live
 
     def __len__(self) -> int:
         """Number of documents."""
@@ -88,7 +105,6 @@ class Keeping:
         """Copy the index to a new folder, where it can be opened.
 
         Raises:
-            InputError: the index is in memory.
             IndexStorageError: the folder is not empty or cannot be written.
         """
         with self._write_lock:

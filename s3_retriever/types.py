@@ -107,6 +107,11 @@ class Span:
         """``docid:start-end``."""
         return f"{self.doc_id}:{self.start}-{self.end}"
 
+    def _repr_html_(self) -> str:
+        from s3_retriever.explain.html import span_html  # it imports this module
+
+        return span_html(self)
+
     def to_dict(self) -> dict[str, Any]:
         """The span as plain JSON values (the records of ``search --json``)."""
         record: dict[str, Any] = {

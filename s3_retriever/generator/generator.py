@@ -23,7 +23,7 @@ from s3_retriever.generator.taps import Projections, tap
 from s3_retriever.generator.weights import find_weights, quiet_transformers
 from s3_retriever.types import Tokens
 
-__all__ = ["Generator", "best_device", "best_dtype", "check_text"]
+__all__ = ["Generator", "TextStream", "best_device", "best_dtype", "check_text"]
 
 logger = logging.getLogger(__name__)
 
@@ -241,7 +241,7 @@ class Generator:
 
     def stream(
         self, input_ids: Sequence[int], *, max_new_tokens: int = 256, temperature: float = 0.0
-    ) -> Iterator[str]:
+    ) -> TextStream:
         """Generate text after ``input_ids``, piece by piece; no piece ends inside a character.
 
         Args:
@@ -250,8 +250,14 @@ class Generator:
             temperature: 0 is greedy.
 
         Raises:
-            InputError: prompt and answer do not fit the window.
+            InputError: prompt and answer do not fit the window; with the first piece.
         """
+        return TextStream(self._write(input_ids, max_new_tokens, temperature))
+
+    def _write(
+        self, input_ids: Sequence[int], max_new_tokens: int, temperature: float
+    ) -> Iterator[tuple[str, int]]:
+        """Pieces, each with the number of tokens so far; "" while a character is incomplete."""
         if len(input_ids) + max_new_tokens > self.window:
             raise InputError(
                 f"a prompt of {len(input_ids)} tokens and {max_new_tokens} new ones exceed the "
@@ -262,12 +268,13 @@ class Generator:
         for token in self._sample(input_ids, max_new_tokens, temperature):
             ids.append(token)
             text = self.decode(ids)
+            piece = ""
             if len(text) > len(shown) and not text.endswith(_HALF):  # else wait for the rest
-                yield text[len(shown) :]
-                shown = text
+                piece, shown = text[len(shown) :], text
+            yield piece, len(ids)
         rest = text.rstrip(_HALF)[len(shown) :]  # cut off inside a character
         if rest:
-            yield rest
+            yield rest, len(ids)
 
     def _sample(
         self, input_ids: Sequence[int], max_new_tokens: int, temperature: float
@@ -291,6 +298,32 @@ class Generator:
         configured = self.model.generation_config.eos_token_id
         ids = configured if isinstance(configured, list) else [configured]
         return {i for i in [*ids, self.tokenizer.eos_token_id] if i is not None}
+
+
+class TextStream:
+    """Text that is being generated: an iterator over its pieces, which counts tokens.
+
+    Example:
+        >>> stream = TextStream(iter([("Blue", 1), ("", 2), ("!", 3)]))
+        >>> list(stream), stream.n_tokens
+        (['Blue', '!'], 3)
+    """
+
+    def __init__(self, written: Iterator[tuple[str, int]]) -> None:
+        """Take pieces, each with the number of tokens generated up to its end."""
+        self._written = written
+        self.n_tokens = 0
+        """Tokens generated so far; the one that ends the model's turn is not counted."""
+
+    def __iter__(self) -> TextStream:
+        return self
+
+    def __next__(self) -> str:
+        for piece, n_tokens in self._written:
+            self.n_tokens = n_tokens
+            if piece:
+                return piece
+        raise StopIteration
 
 
 def check_text(text: str) -> None:

@@ -127,22 +127,23 @@ def compact(index: Index, target_tokens: int = TARGET_TOKENS) -> Compaction:
 def snapshot(index: Index, folder: Path) -> None:
     """Copy the index, as of its last commit, to ``folder``, where it can be opened.
 
-    The copy has no part in later changes. Namespaces are indexes of their own and not copied.
+    The copy has no part in later changes. Namespaces are indexes of their own and not copied. An
+    index in memory is written.
 
     Raises:
-        InputError: the index is in memory only.
         IndexLockedError: another process is writing.
         IndexStorageError: ``folder`` exists and is not empty, or cannot be written.
     """
-    if index.folder is None:
-        raise InputError("an index in memory has no files to copy; export it as a bundle instead")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise IndexStorageError(f"{folder} exists and is not empty; give a new folder")
     unfinished = folder.with_name(folder.name + ".unfinished")
     try:
         with index.writing():
             shutil.rmtree(unfinished, ignore_errors=True)
-            _copy(IndexFolder(index.folder), index, unfinished)
+            if index.folder is None:
+                _write(index, unfinished)
+            else:
+                _copy(IndexFolder(index.folder), index, unfinished)
             if folder.exists():
                 folder.rmdir()
             os.replace(unfinished, folder)
@@ -150,6 +151,21 @@ def snapshot(index: Index, folder: Path) -> None:
     except OSError as e:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise IndexStorageError(f"cannot copy index {index.folder} to {folder}: {e}") from e
+
+
+def _write(index: Index, target: Path) -> None:
+    copy = Index(target, index.profile)
+    waiting: list[CodedDocument] = []
+    n_waiting = 0
+    with copy.writing():
+        for segment, entry in index.snapshot.live.values():
+            waiting.append(segment.coded(entry))
+            n_waiting += entry.n_tokens
+            if n_waiting >= TARGET_TOKENS:
+                copy.commit(waiting)
+                waiting, n_waiting = [], 0
+        if waiting or not index.snapshot.live:
+            copy.commit(waiting)
 
 
 def _copy(files: IndexFolder, index: Index, target: Path) -> None:

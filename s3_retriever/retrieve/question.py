@@ -12,7 +12,7 @@ from s3_retriever.errors import InputError
 from s3_retriever.generator.generator import Generator, check_text
 from s3_retriever.profile import Profile
 
-__all__ = ["ProjectedQuestion", "project_question"]
+__all__ = ["ProjectedQuestion", "project_question", "question_ids"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,22 @@ def project_question(generator: Generator, profile: Profile, text: str) -> Proje
     Raises:
         InputError: the question is empty, or longer than the model's window allows.
     """
+    first, second = question_ids(generator, profile, text)
+    found = generator.project(
+        [np.concatenate([first, second])], profile.layers, with_keys=False, with_queries=True
+    )
+    queries = {layer: q[0, len(first) :].float() for layer, q in found.queries.items()}
+    return ProjectedQuestion(text, queries)
+
+
+def question_ids(
+    generator: Generator, profile: Profile, text: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Token ids of both copies of a question, as they are read.
+
+    Raises:
+        InputError: the question is empty, or longer than the model's window allows.
+    """
     if not text.strip():
         raise InputError("the question is empty")
     check_text(text)
@@ -45,8 +61,4 @@ def project_question(generator: Generator, profile: Profile, text: str) -> Proje
             f"the question takes {length} tokens (it is read twice), more than the window of "
             f"{generator.window}; shorten it"
         )
-    found = generator.project(
-        [np.concatenate([first, second])], profile.layers, with_keys=False, with_queries=True
-    )
-    queries = {layer: q[0, len(first) :].float() for layer, q in found.queries.items()}
-    return ProjectedQuestion(text, queries)
+    return first, second

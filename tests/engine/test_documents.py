@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from s3_retriever import Document, Engine
 from s3_retriever.config import ScanSettings
-from s3_retriever.errors import InputError, ProfileError
+from s3_retriever.errors import IndexStorageError, InputError, ProfileError
 from s3_retriever.generator.generator import Generator
 from s3_retriever.profile import Profile
 
@@ -150,3 +151,23 @@ def test_any_text_comes_back_exactly(generator: Generator, profile: Profile, tex
     assert document.text == text
     for span in engine.retrieve("What is this?", max_tokens=30):
         assert text[span.start : span.end] == span.text
+
+
+def test_a_copy_holds_the_same_and_reads_nothing_again(fresh: Engine, tmp_path: Path) -> None:
+    fresh.add(DOCUMENTS)
+    fresh.delete(["bread"])
+    fresh.snapshot(tmp_path / "copy")
+    copy = Engine(fresh.generator, fresh.profile, tmp_path / "copy")
+    assert copy.ids() == fresh.ids() == ["lighthouse", "comet"]
+    assert copy.get("comet") == fresh.get("comet")
+    question = "When was the lighthouse finished?"
+    assert copy.retrieve(question) == fresh.retrieve(question)
+    assert copy.add([fresh.get("comet")]).tokens_scanned == 0
+    with pytest.raises(IndexStorageError, match="is not empty"):
+        fresh.snapshot(tmp_path / "copy")
+
+
+def test_ids_of_a_filter(engine: Engine) -> None:
+    assert engine.ids({"year": {"$gte": 1900}}) == ["bread", "comet"]
+    assert "comet" in engine
+    assert "nothing" not in engine

@@ -9,8 +9,17 @@ import pytest
 
 from tests.integrations.samples import needs_profile
 
-LANGCHAIN = ["__init__", "chat_models", "documents", "retrievers", "stopping"]
-LLAMA_INDEX = ["__init__", "base"]
+LANGCHAIN = [
+    "__init__",
+    "adding",
+    "chat_models",
+    "compressors",
+    "documents",
+    "mmr",
+    "retrievers",
+    "vectorstores",
+]
+LLAMA_INDEX = ["__init__", "base", "filters", "indices", "llms", "nodes", "postprocessors"]
 
 
 @needs_profile

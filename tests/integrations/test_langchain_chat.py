@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 
 import pytest
 
@@ -13,9 +14,9 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_endogenous import ChatEndogenous
-from langchain_endogenous.stopping import until_stop
 
 from s3_retriever.errors import InputError
+from s3_retriever.generator.reply import until_stop
 from tests.integrations.samples import needs_profile
 
 ASK = "What is the capital of France?"
@@ -91,6 +92,7 @@ class TestOnTheModel:
         prompt = engine.generator.chat_ids([{"role": "user", "content": ASK}])
         assert usage["input_tokens"] == len(prompt)
         assert usage["output_tokens"] == engine.generator.count_tokens(answer.text)
+        assert answer.response_metadata["finish_reason"] == "stop"
         assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
         assert answer.response_metadata["model_name"] == llm.model_name
 
@@ -100,6 +102,16 @@ class TestOnTheModel:
         assert llm.invoke(ASK, stop=[stop]).text == cut
         assert "".join(p.text for p in llm.stream(ASK, stop=["\n\n\n", stop])) == cut
 
+    def test_usage_counts_what_was_generated_not_what_is_shown(self, llm):
+        stopped = llm.invoke(ASK, stop=["France"])
+        assert stopped.text == "The capital of "
+        assert stopped.usage_metadata["output_tokens"] == 4  # The, capital, of, France
+        assert stopped.response_metadata["finish_reason"] == "stop"
+        last = list(llm.stream(ASK, max_tokens=4))[-1]
+        assert last.response_metadata["finish_reason"] == "length"
+        at_the_end = llm.invoke(ASK, max_tokens=4, stop=["France"])
+        assert at_the_end.response_metadata["finish_reason"] == "stop"
+
     def test_stop_sequences_of_the_model_and_of_the_call(self, llm, answer):
         stopping = llm.model_copy(update={"stop": ["ital"]})
         assert stopping.invoke(ASK).text == "The cap"
@@ -107,6 +119,7 @@ class TestOnTheModel:
 
     def test_max_tokens_per_call(self, llm):
         answer = llm.invoke(ASK, max_tokens=3)
+        assert answer.response_metadata["finish_reason"] == "length"
         assert answer.usage_metadata["output_tokens"] == 3
         assert llm.bind(max_tokens=3).invoke(ASK).text == answer.text
 
@@ -167,6 +180,11 @@ class TestOnTheModel:
 
     def test_counts_tokens_with_its_own_vocabulary(self, llm, engine):
         assert llm.get_num_tokens(ASK) == engine.generator.count_tokens(ASK)
+
+    def test_a_configuration_makes_the_same_model(self, llm, engine):
+        config = json.loads(json.dumps(llm.to_config()))
+        again = ChatEndogenous.from_config(config, generator=engine.generator)
+        assert again.to_config() == config == {**config, "max_tokens": 16}
 
     def test_serialising_leaves_the_weights_out(self, llm):
         assert "generator" not in llm.model_dump()

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
 pytest.importorskip("langchain_core")
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
+from langchain_core.indexing import InMemoryRecordManager, aindex, index
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import ConfigurableField, RunnablePassthrough
+from langchain_core.tools import create_retriever_tool
 from langchain_endogenous import EndogenousRetriever
 from langchain_endogenous.documents import document_id, from_span
 from pydantic import ValidationError
 
 import s3_retriever
+from s3_retriever.engine import Engine
 from s3_retriever.errors import InputError
+from s3_retriever.generator.taps import tap
 from s3_retriever.types import Span
 from tests.integrations.samples import (
     METADATA,
@@ -152,14 +158,54 @@ def test_an_empty_question_is_refused(retriever):
         retriever.invoke("  ")
 
 
-def test_async_calls_and_batches_agree_with_single_ones(retriever):
+def ids(found):
+    return [[document.id for document in documents] for documents in found]
+
+
+def test_async_calls_agree_with_single_ones(retriever):
     alone = [retriever.invoke(question, k=3) for question in QUESTIONS]
-    assert retriever.batch(QUESTIONS, k=3) == alone
 
     async def at_once():
         return await asyncio.gather(*(retriever.ainvoke(q, k=3) for q in QUESTIONS))
 
     assert asyncio.run(at_once()) == alone
+
+
+@pytest.fixture
+def forwards(monkeypatch):
+    """The sizes of the batches in which texts were projected."""
+    sizes = []
+
+    def counting(model, layout, input_ids, *args, **kwargs):
+        sizes.append(len(input_ids))
+        return tap(model, layout, input_ids, *args, **kwargs)
+
+    monkeypatch.setattr("s3_retriever.generator.generator.tap", counting)
+    return sizes
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "fast"])
+def test_a_batch_is_projected_in_one_padded_forward(retriever, forwards, mode):
+    alone = [retriever.invoke(question, k=3, mode=mode) for question in QUESTIONS]
+    forwards.clear()
+    together = retriever.batch(QUESTIONS, k=3, mode=mode)
+    assert forwards == [len(QUESTIONS) + 1]  # and the question without content
+    assert ids(together) == ids(alone)
+    assert [[d.metadata["score"] for d in found] for found in together] == [
+        pytest.approx([d.metadata["score"] for d in found], rel=0.05) for found in alone
+    ]
+    forwards.clear()
+    assert ids(asyncio.run(retriever.abatch(QUESTIONS, k=3, mode=mode))) == ids(alone)
+    assert forwards == [len(QUESTIONS) + 1]
+
+
+def test_errors_in_a_batch_stay_with_their_question(retriever):
+    good, bad = retriever.batch([QUESTIONS[0], " "], k=1, return_exceptions=True)
+    assert good[0].metadata["doc_id"] == "lighthouse"
+    assert isinstance(bad, InputError)
+    with pytest.raises(InputError, match="empty"):
+        retriever.batch([QUESTIONS[0], " "])
+    assert retriever.batch([]) == []
 
 
 def test_the_event_loop_is_free_while_a_question_is_answered(retriever):
@@ -222,7 +268,7 @@ def test_from_texts():
     )
     assert len(retriever.engine) == 2
     assert retriever.invoke(QUESTIONS[1], filter={"tenant": 2})[0].metadata["tenant"] == 2
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="2 texts and 1 ids"):
         EndogenousRetriever.from_texts(["a", "b"], ids=["only one"], profile=PROFILE)
 
 
@@ -233,3 +279,120 @@ def test_made_ids_tell_documents_apart_and_know_them_again():
     other_text = Document("Page two.", metadata={"source": "a.pdf", "page": 0})
     assert document_id(first) == document_id(same)
     assert len({document_id(d) for d in (first, other_page, other_text)}) == 3
+
+
+class Listener(BaseCallbackHandler):
+    def __init__(self):
+        self.started = []
+        self.ended = []
+
+    def on_retriever_start(self, serialized, query, *, tags=None, metadata=None, **kwargs):
+        self.started.append((kwargs["name"], query, tags, metadata))
+
+    def on_retriever_end(self, documents, **kwargs):
+        self.ended.append(documents)
+
+
+def test_callbacks_and_tracing(retriever):
+    listener = Listener()
+    configured = retriever.with_config(tags=["mine"], run_name="finding", callbacks=[listener])
+    found = configured.invoke(QUESTIONS[0], k=1)
+    ((name, question, tags, metadata),) = listener.started
+    assert (name, question, tags) == ("finding", QUESTIONS[0], ["mine"])
+    assert metadata["ls_retriever_name"] == "endogenous"
+    assert metadata["ls_embedding_model"] == retriever.engine.generator.name
+    assert listener.ended == [found]
+    configured.batch(QUESTIONS, k=1)
+    assert sorted(q for _, q, _, _ in listener.started[1:]) == sorted(QUESTIONS)
+
+
+def test_as_a_tool(retriever):
+    tool = create_retriever_tool(retriever, "archive", "Finds text.", document_separator=" | ")
+    text = tool.invoke({"query": QUESTIONS[1]})
+    assert text == " | ".join(d.page_content for d in retriever.invoke(QUESTIONS[1]))
+
+
+def test_configurable_fields_in_a_batch(retriever):
+    configurable = retriever.configurable_fields(
+        k=ConfigurableField("k"), mode=ConfigurableField("mode")
+    )
+    found = configurable.batch(QUESTIONS, {"configurable": {"k": 1, "mode": "bm25"}})
+    assert [len(documents) for documents in found] == [1, 1, 1]
+    assert {leg for (d,) in found for leg in d.metadata["scores"]} == {"bm25"}
+
+
+@pytest.fixture
+def empty(engine):
+    return EndogenousRetriever(engine=Engine(engine.generator, engine.profile))
+
+
+def pages(*numbers, source="a.txt"):
+    texts = {1: "Owls hunt at night.", 2: "Larks sing at dawn.", 3: "Storks fly to Africa."}
+    return [Document(texts[n], metadata={"source": source}) for n in numbers]
+
+
+@pytest.mark.parametrize("cleanup", [None, "incremental", "full", "scoped_full"])
+def test_indexing_with_a_record_manager(empty, cleanup):
+    records = InMemoryRecordManager("test")
+    records.create_schema()
+
+    def run(documents):
+        done = index(
+            documents,
+            records,
+            empty,
+            cleanup=cleanup,
+            source_id_key="source",
+            key_encoder="sha256",
+        )
+        return done["num_added"], done["num_skipped"], done["num_deleted"]
+
+    other = pages(3, source="b.txt")
+    assert run([*pages(1, 2), *other]) == (3, 0, 0)
+    assert run([*pages(1, 2), *other]) == (0, 3, 0)
+    gone = {None: 0, "incremental": 1, "scoped_full": 1, "full": 2}[cleanup]
+    assert run(pages(1)) == (0, 1, gone)
+    left = {None: 3, "incremental": 2, "scoped_full": 2, "full": 1}[cleanup]
+    assert len(empty.engine) == left
+    assert empty.invoke("When do owls hunt?", k=1)[0].page_content == "Owls hunt at night."
+    assert (
+        asyncio.run(
+            aindex(
+                pages(1),
+                records,
+                empty,
+                cleanup=cleanup,
+                source_id_key="source",
+                key_encoder="sha256",
+            )
+        )["num_skipped"]
+        == 1
+    )
+
+
+def test_upsert_tells_what_is_left_out(empty):
+    done = empty.upsert([Document("Owls hunt at night.", id="owls"), Document(" ", id="blank")])
+    assert done == {"succeeded": ["owls"], "failed": ["blank"]}
+    assert empty.upsert([Document("", id="blank")]) == {"succeeded": [], "failed": ["blank"]}
+    assert [d.id for d in empty.get(["owls", "blank", "owls"])] == ["owls"]
+
+
+def test_a_configuration_makes_the_same_retriever(retriever, tmp_path):
+    made = EndogenousRetriever.from_profile(
+        PROFILE, tmp_path / "index", k=2, filter={"topic": "food"}, max_tokens=None, tags=["t"]
+    )
+    made.add_documents([Document(TEXTS["bakery"], id="bakery", metadata=METADATA["bakery"])])
+    config = json.loads(json.dumps(made.to_config()))
+    again = EndogenousRetriever.from_config(config)
+    assert again.to_config() == config
+    assert again.invoke(QUESTIONS[1]) == made.invoke(QUESTIONS[1])
+    shared = EndogenousRetriever.from_config(config, engine=retriever.engine)
+    assert shared.engine is retriever.engine
+    assert (shared.k, shared.max_tokens, shared.tags) == (2, None, ["t"])
+
+
+def test_a_progress_bar_is_drawn_when_asked_for(empty, capsys):
+    empty.add_documents(pages(1), show_progress=True)
+    assert "reading: 100%" in capsys.readouterr().err
+    empty.add_documents(pages(2))
+    assert capsys.readouterr().err == ""

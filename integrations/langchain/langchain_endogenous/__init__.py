@@ -19,6 +19,13 @@ except ImportError as e:
     ) from e
 
 from langchain_endogenous.chat_models import ChatEndogenous
+from langchain_endogenous.compressors import EndogenousCompressor
 from langchain_endogenous.retrievers import EndogenousRetriever
+from langchain_endogenous.vectorstores import EndogenousVectorStore
 
-__all__ = ["ChatEndogenous", "EndogenousRetriever"]
+__all__ = [
+    "ChatEndogenous",
+    "EndogenousCompressor",
+    "EndogenousRetriever",
+    "EndogenousVectorStore",
+]

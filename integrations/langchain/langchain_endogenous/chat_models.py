@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
@@ -19,9 +20,9 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field
 
-from langchain_endogenous.stopping import until_stop
 from s3_retriever.errors import InputError
 from s3_retriever.generator.generator import Generator
+from s3_retriever.generator.reply import Reply
 
 __all__ = ["ChatEndogenous"]
 
@@ -78,6 +79,17 @@ class ChatEndogenous(BaseChatModel):
         ids: list[int] = self.generator.tokenize(text).ids.tolist()
         return ids
 
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        """What LangSmith files a run under."""
+        params = super()._get_ls_params(stop=stop, **kwargs)
+        params["ls_provider"] = "endogenous"
+        params["ls_model_name"] = kwargs.get("model", self.model_name)
+        params["ls_max_tokens"] = kwargs.get("max_tokens", self.max_tokens)
+        params["ls_temperature"] = kwargs.get("temperature", self.temperature)
+        if stops := stop or self.stop:
+            params["ls_stop"] = stops
+        return params
+
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -85,14 +97,15 @@ class ChatEndogenous(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        prompt = self._prompt(messages)
-        text = "".join(self._pieces(prompt, stop, **kwargs))
+        reply = self._reply(messages, stop, **kwargs)
+        text = "".join(reply)
         message = AIMessage(
             content=text,
-            usage_metadata=self._usage(prompt, text),
-            response_metadata={"model_name": self.model_name},
+            usage_metadata=_usage(reply),
+            response_metadata=self._response_metadata(reply),
         )
-        return ChatResult(generations=[ChatGeneration(message=message)])
+        info = {"finish_reason": reply.finish_reason}
+        return ChatResult(generations=[ChatGeneration(message=message, generation_info=info)])
 
     def _stream(
         self,
@@ -101,10 +114,8 @@ class ChatEndogenous(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        prompt = self._prompt(messages)
-        text = ""
-        for piece in self._pieces(prompt, stop, **kwargs):
-            text += piece
+        reply = self._reply(messages, stop, **kwargs)
+        for piece in reply:
             chunk = ChatGenerationChunk(message=AIMessageChunk(content=piece))
             if run_manager:
                 run_manager.on_llm_new_token(piece, chunk=chunk)
@@ -112,45 +123,62 @@ class ChatEndogenous(BaseChatModel):
         yield ChatGenerationChunk(
             message=AIMessageChunk(
                 content="",
-                usage_metadata=self._usage(prompt, text),
-                response_metadata={"model_name": self.model_name},
+                usage_metadata=_usage(reply),
+                response_metadata=self._response_metadata(reply),
                 chunk_position="last",
-            )
+            ),
+            generation_info={"finish_reason": reply.finish_reason},
         )
 
-    def _prompt(self, messages: Sequence[BaseMessage]) -> list[int]:
-        return self.generator.chat_ids(
-            [{"role": _role(message), "content": _text(message)} for message in messages]
-        )
+    def _response_metadata(self, reply: Reply) -> dict[str, Any]:
+        return {"model_name": self.model_name, "finish_reason": reply.finish_reason}
 
-    def _pieces(
+    def to_config(self) -> dict[str, Any]:
+        """The model as JSON values: where its weights come from and its settings."""
+        own = {"max_tokens": self.max_tokens, "temperature": self.temperature, "stop": self.stop}
+        return {"model": self.generator.name, **own}
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], *, generator: Generator | None = None
+    ) -> ChatEndogenous:
+        """Make the model that :meth:`to_config` describes.
+
+        Args:
+            config: of :meth:`to_config`, by way of JSON or not.
+            generator: use this one instead of loading what the configuration names.
+
+        Raises:
+            ModelError: the weights cannot be found or read.
+        """
+        own = {name: value for name, value in config.items() if name != "model"}
+        return cls(generator=generator or Generator.load(config["model"]), **own)
+
+    def _reply(
         self,
-        prompt: Sequence[int],
+        messages: Sequence[BaseMessage],
         stop: Sequence[str] | None,
         *,
         max_tokens: int | None = None,
         temperature: float | None = None,
         stream: bool = False,  # LangChain hands it on after it has acted on it
-    ) -> Iterator[str]:
-        """The answer piece by piece, up to a stop sequence."""
-        max_tokens = self.max_tokens if max_tokens is None else max_tokens
-        temperature = self.temperature if temperature is None else temperature
-        stops = (self.stop if stop is None else stop) or []
-        if max_tokens < 1:
-            raise InputError(f"max_tokens must be at least 1, not {max_tokens}")
-        if temperature < 0:
-            raise InputError(f"temperature must be at least 0, not {temperature}")
-        if "" in stops:
-            raise InputError("a stop sequence must not be empty")
-        written = self.generator.stream(prompt, max_new_tokens=max_tokens, temperature=temperature)
-        return until_stop(written, stops)
-
-    def _usage(self, prompt: Sequence[int], text: str) -> UsageMetadata:
-        """Tokens of the prompt, template included, and of the answer as it was handed out."""
-        n_input, n_output = len(prompt), self.generator.count_tokens(text)
-        return UsageMetadata(
-            input_tokens=n_input, output_tokens=n_output, total_tokens=n_input + n_output
+    ) -> Reply:
+        """The answer that is about to be written."""
+        return Reply.to(
+            self.generator,
+            [{"role": _role(message), "content": _text(message)} for message in messages],
+            max_tokens=self.max_tokens if max_tokens is None else max_tokens,
+            temperature=self.temperature if temperature is None else temperature,
+            stops=(self.stop if stop is None else stop) or [],
         )
+
+
+def _usage(reply: Reply) -> UsageMetadata:
+    return UsageMetadata(
+        input_tokens=reply.n_prompt,
+        output_tokens=reply.n_written,
+        total_tokens=reply.n_prompt + reply.n_written,
+    )
 
 
 def _role(message: BaseMessage) -> str:

@@ -10,7 +10,7 @@ from langchain_core.documents import Document as LangChainDocument
 
 from s3_retriever.types import Document, Span
 
-__all__ = ["SCORE_KIND", "document_id", "from_span", "to_document"]
+__all__ = ["SCORE_KIND", "document_id", "from_document", "from_span", "to_document"]
 
 SCORE_KIND = "sum of relative scores"
 """What ``metadata["score"]`` is: it orders the documents of one result, and says no more."""
@@ -21,6 +21,11 @@ _DISPLACED = "document_metadata"
 def to_document(document: LangChainDocument) -> Document:
     """The engine's form of a LangChain document, under :func:`document_id`."""
     return Document(document_id(document), document.page_content, document.metadata)
+
+
+def from_document(document: Document) -> LangChainDocument:
+    """A whole document, as it was added and under its id."""
+    return LangChainDocument(document.text, id=document.id, metadata=dict(document.metadata))
 
 
 def document_id(document: LangChainDocument) -> str:

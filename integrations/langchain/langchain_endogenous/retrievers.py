@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,18 @@ from langchain_core.callbacks import (
     CallbackManagerForRetrieverRun,
 )
 from langchain_core.documents import Document
-from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import run_in_executor
+from langchain_core.indexing import DeleteResponse, UpsertResponse
+from langchain_core.indexing.base import DocumentIndex
+from langchain_core.retrievers import LangSmithRetrieverParams
+from langchain_core.runnables import RunnableConfig, run_in_executor
 from pydantic import ConfigDict, Field
 from typing_extensions import Self
 
+from langchain_endogenous.adding import as_documents, get_documents, put_documents
 from langchain_endogenous.chat_models import ChatEndogenous
 from langchain_endogenous.documents import from_span, to_document
 from s3_retriever.config import Mode, RetrieveSettings, ScanSettings, Scoring
+from s3_retriever.documents import problem_of
 from s3_retriever.engine import DEFAULT_PROFILE, Engine
 from s3_retriever.index.filters import Filter
 
@@ -29,13 +33,14 @@ __all__ = ["EndogenousRetriever"]
 _PER_CALL = ("max_tokens", "k", "filter", "mode", "scoring")
 
 
-class EndogenousRetriever(BaseRetriever):
+class EndogenousRetriever(DocumentIndex):
     """Retrieves with the attention of a language model that is in memory anyway.
 
     What comes back are exact spans of the added texts: ``text[start_index:end_index] ==
     page_content``. See :func:`~langchain_endogenous.documents.from_span` for their metadata.
 
-    Every field below can be given per call, too: ``retriever.invoke(question, k=3)``.
+    Every field below can be given per call, too: ``retriever.invoke(question, k=3)``. It is a
+    ``DocumentIndex``: LangChain's ``index()`` with a record manager keeps it up to date.
 
     Example:
         >>> from langchain_core.output_parsers import StrOutputParser
@@ -142,19 +147,11 @@ class EndogenousRetriever(BaseRetriever):
         Raises:
             ValueError: ``metadatas`` or ``ids`` are not as many as the texts.
         """
-        texts = list(texts)
-        documents = [
-            Document(text, metadata=metadata, id=id_)
-            for text, metadata, id_ in zip(
-                texts,
-                [{}] * len(texts) if metadatas is None else metadatas,
-                [None] * len(texts) if ids is None else ids,
-                strict=True,
-            )
-        ]
-        return cls.from_documents(documents, path, profile, **options)
+        return cls.from_documents(as_documents(texts, metadatas, ids), path, profile, **options)
 
-    def add_documents(self, documents: Iterable[Document]) -> list[str]:
+    def add_documents(
+        self, documents: Iterable[Document], *, show_progress: bool = False
+    ) -> list[str]:
         """Read documents and put them into the index; one whose id is there is replaced.
 
         A document that cannot be used (an empty text, say) is left out with a warning in the log;
@@ -163,6 +160,7 @@ class EndogenousRetriever(BaseRetriever):
         Args:
             documents: whole texts; they need no splitting. One without an id gets one, see
                 :func:`~langchain_endogenous.documents.document_id`.
+            show_progress: draw a bar.
 
         Returns:
             Ids of the documents that are in the index now, in the order given.
@@ -171,17 +169,102 @@ class EndogenousRetriever(BaseRetriever):
             InputError: all documents are unusable.
             IndexStorageError: the index's folder cannot be written.
         """
-        converted = [to_document(document) for document in documents]
-        if not converted:
-            return []
-        report = self.engine.add(converted)
-        indexed = {*report.added, *report.updated, *report.unchanged}
-        return [document.id for document in converted if document.id in indexed]
+        return list(put_documents(self.engine, documents, show_progress=show_progress)["succeeded"])
+
+    def upsert(self, items: Sequence[Document], /, **kwargs: Any) -> UpsertResponse:
+        """:meth:`add_documents` as LangChain's indexing API calls it; also tells what was left out.
+
+        Args:
+            items: documents, with or without ids.
+            **kwargs: ``show_progress``; ``batch_size`` means nothing here.
+        """
+        kwargs.pop("batch_size", None)
+        converted = [to_document(item) for item in items]
+        if all(problem_of(document) for document in converted):
+            return UpsertResponse(succeeded=[], failed=[document.id for document in converted])
+        return put_documents(self.engine, items, **kwargs)
+
+    def delete(self, ids: list[str] | None = None, **kwargs: Any) -> DeleteResponse:
+        """Remove documents by id; one that is not there is no failure.
+
+        Raises:
+            ValueError: no ids are given.
+        """
+        if ids is None:
+            raise ValueError("delete needs the ids of documents")
+        self.engine.index.refresh()
+        there = [i for i in dict.fromkeys(ids) if i in self.engine]
+        if there:
+            self.engine.delete(there)
+        return DeleteResponse(succeeded=there, num_deleted=len(there), failed=[], num_failed=0)
+
+    def get(self, ids: Sequence[str], /, **kwargs: Any) -> list[Document]:
+        """Documents as they were added; ids that are not there are left out."""
+        return get_documents(self.engine, ids)
+
+    def to_config(self) -> dict[str, Any]:
+        """The retriever as JSON values: its engine's settings and its own fields, no weights."""
+        fields = self.model_dump(mode="json", include=set(_PER_CALL) | {"tags", "metadata"})
+        return {"engine": self.engine.to_config(), **fields}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], *, engine: Engine | None = None) -> Self:
+        """Make the retriever that :meth:`to_config` describes.
+
+        Args:
+            config: of :meth:`to_config`, by way of JSON or not.
+            engine: use this one instead of loading what the configuration names.
+
+        Raises:
+            EndogenousError: as :meth:`from_profile`.
+        """
+        fields = {name: value for name, value in config.items() if name != "engine"}
+        return cls(engine=engine or Engine.from_config(config["engine"]), **fields)
+
+    def batch(
+        self,
+        inputs: list[str],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[list[Document]]:
+        """Documents for each question; the model projects all questions in one padded pass.
+
+        Args:
+            inputs: questions.
+            config: one for all, or one each.
+            return_exceptions: put a question's error in its place instead of raising it.
+            **kwargs: as of :meth:`invoke`.
+        """
+        if inputs:
+            kwargs["ahead"] = self.engine.read_ahead(inputs)
+        return super().batch(inputs, config, return_exceptions=return_exceptions, **kwargs)
+
+    async def abatch(
+        self,
+        inputs: list[str],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[list[Document]]:
+        """As :meth:`batch`; the event loop stays free."""
+        if inputs:
+            kwargs["ahead"] = await run_in_executor(None, self.engine.read_ahead, inputs)
+        return await super().abatch(inputs, config, return_exceptions=return_exceptions, **kwargs)
 
     @cached_property
     def llm(self) -> ChatEndogenous:
         """A chat model over the weights that retrieve; nothing is loaded twice."""
         return ChatEndogenous(generator=self.engine.generator)
+
+    def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
+        """What LangSmith files a run under."""
+        params = super()._get_ls_params(**kwargs)
+        params["ls_vector_store_provider"] = "s3-retriever"
+        params["ls_embedding_model"] = self.engine.generator.name
+        return params
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **overrides: Any
@@ -194,7 +277,7 @@ class EndogenousRetriever(BaseRetriever):
         return await run_in_executor(None, partial(self._retrieve, query, **overrides))
 
     def _retrieve(self, query: str, **overrides: Any) -> list[Document]:
-        if unknown := overrides.keys() - set(_PER_CALL):
+        if unknown := overrides.keys() - {*_PER_CALL, "ahead"}:
             raise TypeError(
                 f"unknown argument {', '.join(sorted(unknown))}; "
                 f"a call takes {', '.join(_PER_CALL)}"

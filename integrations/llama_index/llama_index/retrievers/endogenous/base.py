@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.callbacks import CallbackManager
-from llama_index.core.schema import (
-    BaseNode,
-    MetadataMode,
-    NodeRelationship,
-    NodeWithScore,
-    ObjectType,
-    QueryBundle,
-    RelatedNodeInfo,
-    TextNode,
-)
+from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle
+from llama_index.core.vector_stores import MetadataFilters
+from llama_index.retrievers.endogenous.filters import to_filter
+from llama_index.retrievers.endogenous.nodes import from_span, to_document
 from typing_extensions import Self
 
 from s3_retriever.config import Mode, RetrieveSettings, ScanSettings, Scoring
+from s3_retriever.documents import problem_of
 from s3_retriever.engine import DEFAULT_PROFILE, Engine
 from s3_retriever.index.filters import Filter
-from s3_retriever.types import Document, Span
+from s3_retriever.progress import reading_bar
 
 __all__ = ["EndogenousRetriever"]
-
-SCORE_KIND = "sum of relative scores"
-"""What a node's score is: it orders the nodes of one result, and says no more."""
 
 
 class EndogenousRetriever(BaseRetriever):
@@ -58,6 +50,7 @@ class EndogenousRetriever(BaseRetriever):
         max_tokens: int | None = 512,
         k: int | None = None,
         filter: Filter | None = None,
+        filters: MetadataFilters | None = None,
         mode: Mode = "hybrid",
         scoring: Scoring | None = None,
         callback_manager: CallbackManager | None = None,
@@ -70,6 +63,7 @@ class EndogenousRetriever(BaseRetriever):
             max_tokens: budget of a result in the model's own tokens; ``None`` is no limit.
             k: most nodes of a result; ``None`` is no limit.
             filter: condition on the documents' metadata, e.g. ``{"year": {"$gte": 1990}}``.
+            filters: LlamaIndex's own, in place of ``filter`` or beside it.
             mode: ``hybrid`` joins features and words; ``features`` and ``bm25`` are either alone.
             scoring: ``attention`` or ``coactivation``; by default the profile's better one.
             callback_manager: LlamaIndex's.
@@ -80,6 +74,7 @@ class EndogenousRetriever(BaseRetriever):
         self.max_tokens = max_tokens
         self.k = k
         self.filter = filter
+        self.filters = filters
         self.mode: Mode = mode
         self.scoring: Scoring | None = scoring
 
@@ -129,7 +124,9 @@ class EndogenousRetriever(BaseRetriever):
         retriever.add_documents(documents)
         return retriever
 
-    def add_documents(self, documents: Iterable[BaseNode]) -> list[str]:
+    def add_documents(
+        self, documents: Iterable[BaseNode], *, show_progress: bool = False
+    ) -> list[str]:
         """Read documents and put them into the index; one whose id is there is replaced.
 
         A document that cannot be used (an empty text, say) is left out with a warning in the log;
@@ -139,6 +136,7 @@ class EndogenousRetriever(BaseRetriever):
             documents: whole texts; they need no splitting. LlamaIndex makes a random id for one
                 without: give ids (``id_``, or a reader's ``filename_as_id``) to documents that
                 are to be recognised when they are added again.
+            show_progress: draw a bar.
 
         Returns:
             Ids of the documents that are in the index now, in the order given.
@@ -147,47 +145,66 @@ class EndogenousRetriever(BaseRetriever):
             InputError: all documents are unusable.
             IndexStorageError: the index's folder cannot be written.
         """
-        converted = [
-            Document(d.node_id, d.get_content(metadata_mode=MetadataMode.NONE), d.metadata)
-            for d in documents
-        ]
+        converted = [to_document(document) for document in documents]
         if not converted:
             return []
-        report = self.engine.add(converted)
+        usable = [document.text for document in converted if problem_of(document) is None]
+        with reading_bar(usable, show=show_progress) as on_progress:
+            report = self.engine.add(converted, on_progress=on_progress)
         indexed = {*report.added, *report.updated, *report.unchanged}
         return [document.id for document in converted if document.id in indexed]
+
+    def to_config(self) -> dict[str, Any]:
+        """The retriever as JSON values: its engine's settings and its own, no weights."""
+        return {
+            "engine": self.engine.to_config(),
+            "max_tokens": self.max_tokens,
+            "k": self.k,
+            "filter": None if self.filter is None else dict(self.filter),
+            "filters": None if self.filters is None else self.filters.model_dump(mode="json"),
+            "mode": self.mode,
+            "scoring": self.scoring,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], *, engine: Engine | None = None) -> Self:
+        """Make the retriever that :meth:`to_config` describes.
+
+        Args:
+            config: of :meth:`to_config`, by way of JSON or not.
+            engine: use this one instead of loading what the configuration names.
+
+        Raises:
+            EndogenousError: as :meth:`from_profile`.
+        """
+        own = {name: value for name, value in config.items() if name != "engine"}
+        if own.get("filters") is not None:
+            own["filters"] = MetadataFilters.model_validate(own["filters"])
+        return cls(engine or Engine.from_config(config["engine"]), **own)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         spans = self.engine.retrieve(
             query_bundle.query_str,
             max_tokens=self.max_tokens,
             k=self.k,
-            filter=self.filter,
+            filter=self._condition(),
             mode=self.mode,
             scoring=self.scoring,
         )
-        return [_node(span) for span in spans]
+        return [from_span(span) for span in spans]
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         return await asyncio.to_thread(self._retrieve, query_bundle)
 
+    def _condition(self) -> Filter | None:
+        """Both kinds of filters as one."""
+        if self.filters is None:
+            return self.filter
+        translated = to_filter(self.filters, self._values)
+        return translated if self.filter is None else {"$and": [self.filter, translated]}
 
-def _node(span: Span) -> NodeWithScore:
-    own = {"rank": span.rank, "scores": dict(span.scores), "score_kind": SCORE_KIND}
-    node = TextNode(
-        id_=span.id,
-        text=span.text,
-        start_char_idx=span.start,
-        end_char_idx=span.end,
-        metadata={**span.metadata, **own},
-        excluded_llm_metadata_keys=list(own),
-        excluded_embed_metadata_keys=list(own),
-        relationships={
-            NodeRelationship.SOURCE: RelatedNodeInfo(
-                node_id=span.doc_id,
-                node_type=ObjectType.DOCUMENT,
-                metadata=dict(span.metadata),
-            )
-        },
-    )
-    return NodeWithScore(node=node, score=span.score)
+    def _values(self, key: str) -> Iterator[Any]:
+        """What the documents have in a field."""
+        self.engine.index.refresh()
+        for _, entry in self.engine.index.snapshot.live.values():
+            yield entry.metadata.get(key)

@@ -1,0 +1,81 @@
+"""LlamaIndex's metadata filters in the engine's language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from llama_index.core.vector_stores import (
+    FilterCondition,
+    FilterOperator,
+    MetadataFilter,
+    MetadataFilters,
+)
+
+from s3_retriever.errors import InputError
+from s3_retriever.index.filters import Filter
+
+__all__ = ["to_filter"]
+
+_SAME: dict[FilterOperator, str] = {
+    FilterOperator.EQ: "$eq",
+    FilterOperator.NE: "$ne",
+    FilterOperator.GT: "$gt",
+    FilterOperator.GTE: "$gte",
+    FilterOperator.LT: "$lt",
+    FilterOperator.LTE: "$lte",
+    FilterOperator.IN: "$in",
+    FilterOperator.NIN: "$nin",
+    FilterOperator.ANY: "$in",  # the engine looks into a field that holds a list
+    FilterOperator.CONTAINS: "$eq",
+}
+
+
+def to_filter(filters: MetadataFilters, values: Callable[[str], Iterable[Any]]) -> Filter:
+    """The same condition for :meth:`s3_retriever.Engine.retrieve`.
+
+    Args:
+        filters: of LlamaIndex, nested or not, with any of its operators.
+        values: gives the values that documents have in a field; text matches are looked up there.
+
+    Raises:
+        InputError: an operator that LlamaIndex got after this was written, or a text match with
+            something else than text.
+
+    Example:
+        >>> year = MetadataFilter(key="year", operator=FilterOperator.GTE, value=1990)
+        >>> to_filter(MetadataFilters(filters=[year]), lambda key: [])
+        {'$and': [{'year': {'$gte': 1990}}]}
+    """
+    parts = [
+        to_filter(part, values) if isinstance(part, MetadataFilters) else _one(part, values)
+        for part in filters.filters
+    ]
+    if not parts:
+        return {}
+    if filters.condition == FilterCondition.OR:
+        return {"$or": parts}
+    if filters.condition == FilterCondition.NOT:  # none of them
+        return {"$not": {"$or": parts}}
+    return {"$and": parts}
+
+
+def _one(part: MetadataFilter, values: Callable[[str], Iterable[Any]]) -> Filter:
+    key, operator, value = part.key, part.operator, part.value
+    if operator in _SAME:
+        return {key: {_SAME[operator]: value}}
+    if operator == FilterOperator.ALL:
+        if not isinstance(value, list):
+            raise InputError(f"the filter {operator.value!r} on {key!r} takes a list")
+        return {"$and": [{key: {"$eq": item}} for item in value]} if value else {}
+    if operator == FilterOperator.IS_EMPTY:
+        empty: tuple[Any, ...] = (None, "", [])
+        equal: list[Filter] = [{key: {"$eq": nothing}} for nothing in empty]
+        return {"$or": [{key: {"$exists": False}}, *equal]}
+    if operator in (FilterOperator.TEXT_MATCH, FilterOperator.TEXT_MATCH_INSENSITIVE):
+        if not isinstance(value, str):
+            raise InputError(f"the filter {operator.value!r} on {key!r} takes a string")
+        fold = str.lower if operator == FilterOperator.TEXT_MATCH_INSENSITIVE else str
+        texts = {text for text in values(key) if isinstance(text, str)}
+        return {key: {"$in": sorted(text for text in texts if fold(value) in fold(text))}}
+    raise InputError(f"the filter operator {operator.value!r} is not known here")

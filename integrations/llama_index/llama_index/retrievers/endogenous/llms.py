@@ -1,0 +1,239 @@
+"""The resident language model as a LlamaIndex LLM."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
+    LLMMetadata,
+    MessageRole,
+    TextBlock,
+)
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index.core.llms.custom import CustomLLM
+from pydantic import Field
+
+from s3_retriever.errors import InputError
+from s3_retriever.generator.generator import Generator
+from s3_retriever.generator.reply import Reply
+
+__all__ = ["EndogenousLLM"]
+
+_ROLES = {
+    MessageRole.SYSTEM: "system",
+    MessageRole.USER: "user",
+    MessageRole.ASSISTANT: "assistant",
+}
+
+T = TypeVar("T")
+
+
+class EndogenousLLM(CustomLLM):
+    """An LLM over weights that are already in memory.
+
+    Completions are chats of one message, so that an instruct model sees its own template. Tools and
+    images are not supported.
+
+    Example:
+        >>> generator = Generator.load("HuggingFaceTB/SmolLM2-135M-Instruct")
+        >>> llm = EndogenousLLM(generator=generator, max_tokens=16)
+        >>> llm.complete("What is the capital of France?").text
+        'The capital of France is Paris.'
+    """
+
+    generator: Generator = Field(exclude=True, repr=False)
+    """The model and its tokenizer; not a copy."""
+    max_tokens: int = Field(default=256, ge=1)
+    """Most tokens of an answer."""
+    temperature: float = Field(default=0.0, ge=0)
+    """0 always takes the likeliest token."""
+    stop: list[str] = Field(default_factory=list)
+    """Strings before which an answer ends; those of a call come in their place."""
+
+    @classmethod
+    def class_name(cls) -> str:
+        """LlamaIndex's name for this class."""
+        return "endogenous_llm"
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """Window, longest answer and name, as LlamaIndex asks for them."""
+        return LLMMetadata(
+            context_window=self.generator.window,
+            num_output=self.max_tokens,
+            model_name=self.generator.name,
+            is_chat_model=True,
+        )
+
+    @llm_chat_callback()
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Answer a conversation; ``max_tokens``, ``temperature``, ``stop`` for this call only."""
+        return _whole(self._reply(messages, **kwargs))
+
+    @llm_chat_callback()
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        """As :meth:`chat`, piece by piece."""
+        return _pieces(self._reply(messages, **kwargs))
+
+    @llm_chat_callback()
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """As :meth:`chat`; the event loop stays free."""
+        return await asyncio.to_thread(_whole, self._reply(messages, **kwargs))
+
+    @llm_chat_callback()
+    async def astream_chat(
+        self, messages: Sequence[ChatMessage], **kwargs: Any
+    ) -> ChatResponseAsyncGen:
+        """As :meth:`stream_chat`; the event loop stays free."""
+        return _aside(_pieces(self._reply(messages, **kwargs)))
+
+    @llm_completion_callback()
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        """Answer one message; arguments as :meth:`chat`."""
+        return _completion(_whole(self._reply([_user(prompt)], **kwargs)))
+
+    @llm_completion_callback()
+    def stream_complete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseGen:
+        """As :meth:`complete`, piece by piece."""
+        pieces = _pieces(self._reply([_user(prompt)], **kwargs))
+        return (_completion(piece) for piece in pieces)  # LlamaIndex knows generators only
+
+    @llm_completion_callback()
+    async def acomplete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponse:
+        """As :meth:`complete`; the event loop stays free."""
+        reply = self._reply([_user(prompt)], **kwargs)
+        return _completion(await asyncio.to_thread(_whole, reply))
+
+    @llm_completion_callback()
+    async def astream_complete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseAsyncGen:
+        """As :meth:`stream_complete`; the event loop stays free."""
+        pieces = _pieces(self._reply([_user(prompt)], **kwargs))
+        return _aside(map(_completion, pieces))
+
+    def to_config(self) -> dict[str, Any]:
+        """The model as JSON values: where its weights come from and its settings."""
+        own = {"max_tokens": self.max_tokens, "temperature": self.temperature, "stop": self.stop}
+        return {"model": self.generator.name, **own}
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], *, generator: Generator | None = None
+    ) -> EndogenousLLM:
+        """Make the model that :meth:`to_config` describes.
+
+        Args:
+            config: of :meth:`to_config`, by way of JSON or not.
+            generator: use this one instead of loading what the configuration names.
+
+        Raises:
+            ModelError: the weights cannot be found or read.
+        """
+        own = {name: value for name, value in config.items() if name != "model"}
+        return cls(generator=generator or Generator.load(config["model"]), **own)
+
+    def _reply(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        stop: Sequence[str] | None = None,
+    ) -> Reply:
+        """The answer that is about to be written."""
+        conversation = [{"role": _role(m), "content": _text(m)} for m in messages]
+        if self.system_prompt and not any(m["role"] == "system" for m in conversation):
+            conversation.insert(0, {"role": "system", "content": self.system_prompt})
+        return Reply.to(
+            self.generator,
+            conversation,
+            max_tokens=self.max_tokens if max_tokens is None else max_tokens,
+            temperature=self.temperature if temperature is None else temperature,
+            stops=self.stop if stop is None else stop,
+        )
+
+
+def _whole(reply: Reply) -> ChatResponse:
+    """The answer when it is complete."""
+    return _response("".join(reply), None, reply)
+
+
+def _pieces(reply: Reply) -> ChatResponseGen:
+    """The answer so far, with each piece; once more at the end, with what it took."""
+    text = ""
+    for piece in reply:
+        text += piece
+        yield _response(text, piece, None)
+    yield _response(text, "", reply)
+
+
+def _response(text: str, delta: str | None, done: Reply | None) -> ChatResponse:
+    usage = _usage(done) if done else {}
+    return ChatResponse(
+        message=ChatMessage(role=MessageRole.ASSISTANT, content=text),
+        delta=delta,
+        raw={"usage": usage},  # where LlamaIndex's token counter looks
+        additional_kwargs=usage,
+    )
+
+
+def _completion(response: ChatResponse) -> CompletionResponse:
+    return CompletionResponse(
+        text=response.message.content or "",
+        delta=response.delta,
+        raw=response.raw,
+        additional_kwargs=response.additional_kwargs,
+    )
+
+
+def _usage(reply: Reply) -> dict[str, Any]:
+    """Under the names that LlamaIndex's token counter looks for."""
+    return {
+        "prompt_tokens": reply.n_prompt,
+        "completion_tokens": reply.n_written,
+        "total_tokens": reply.n_prompt + reply.n_written,
+        "finish_reason": reply.finish_reason,
+    }
+
+
+async def _aside(items: Iterator[T]) -> AsyncGenerator[T, None]:
+    """Take each item in a thread."""
+    end = object()
+    while (item := await asyncio.to_thread(next, items, end)) is not end:
+        yield cast("T", item)
+
+
+def _user(prompt: str) -> ChatMessage:
+    return ChatMessage(role=MessageRole.USER, content=prompt)
+
+
+def _role(message: ChatMessage) -> str:
+    """The chat template's name for who speaks."""
+    if message.role not in _ROLES:
+        raise InputError(
+            f"a message of role {message.role.value!r} cannot be put into the chat template; "
+            "use system, user and assistant"
+        )
+    return _ROLES[message.role]
+
+
+def _text(message: ChatMessage) -> str:
+    """The text of a message; anything else in it is an error, not left out."""
+    other = {type(b).__name__ for b in message.blocks if not isinstance(b, TextBlock)}
+    if other:
+        raise InputError(f"a message holds {', '.join(sorted(other))}; the model reads text only")
+    return message.content or ""

@@ -1,0 +1,89 @@
+"""The density curve of one document: where the model looks, and which peaks became spans."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from s3_retriever.errors import InputError
+
+try:
+    from matplotlib.figure import Figure
+except ImportError as e:
+    raise InputError('plots need matplotlib: pip install "s3-retriever[bench]"') from e
+
+from s3_retriever.explain.reading import read_document
+from s3_retriever.retrieve.density import find_peaks, smooth
+from s3_retriever.text import sentences
+from s3_retriever.types import Span
+
+if TYPE_CHECKING:
+    from s3_retriever.engine import Engine
+
+__all__ = ["plot_density"]
+
+
+class Picture(Figure):
+    """A figure that every notebook shows, whether or not pyplot was imported."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+def plot_density(
+    engine: Engine,
+    question: str,
+    doc_id: str,
+    spans: Sequence[Span],
+    dense: Callable[[str, Sequence[str]], Sequence[float] | np.ndarray] | None,
+    dense_name: str,
+) -> Picture:
+    """Attention smoothed over tokens, its peaks, the spans that were chosen, dense scores.
+
+    Args:
+        engine: that found the spans.
+        question: plain text.
+        doc_id: the document to draw.
+        spans: of that document, shaded.
+        dense: scores sentences for a question; drawn on an axis of its own.
+        dense_name: what the legend calls it.
+
+    Raises:
+        InputError: there is no such document.
+    """
+    settings = engine.retrieve_settings
+    reading = read_document(
+        engine.generator,
+        engine.profile,
+        engine.index.snapshot,
+        question,
+        doc_id,
+        null_question=settings.scoring.null_question,
+    )
+    density = smooth(reading.scores, settings.density.kernel)
+    peaks = find_peaks(density, settings.density)
+    figure = Picture(figsize=(10, 3.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(reading.starts, density, color="tab:orange", linewidth=1, label="attention density")
+    axes.plot(reading.starts[peaks], density[peaks], "o", ms=3, color="tab:red", label="peaks")
+    for n, span in enumerate(sorted(spans, key=lambda s: s.rank)):
+        axes.axvspan(
+            span.start, span.end, color="tab:green", alpha=0.2, label=None if n else "chosen spans"
+        )
+    axes.set(xlabel=f"character of {doc_id}", ylabel="attention over average", title=question)
+    handles, labels = axes.get_legend_handles_labels()
+    if dense is not None:
+        bounds = sentences(reading.text, 0, len(reading.text))
+        scores = dense(question, [reading.text[a:b] for a, b in bounds])
+        other = axes.twinx()
+        for (start, end), score in zip(bounds, scores, strict=True):
+            (line,) = other.plot([start, end], [score, score], color="tab:blue", linewidth=2)
+        other.set_ylabel(dense_name)
+        handles, labels = [*handles, line], [*labels, f"{dense_name}, by sentence"]
+    axes.legend(handles, labels, loc="upper right", fontsize="small")
+    return figure

@@ -1,0 +1,93 @@
+"""The spans of one question, as a list that can show itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from s3_retriever.errors import InputError
+from s3_retriever.explain.html import page_html, result_html
+from s3_retriever.types import Answer, Span
+
+if TYPE_CHECKING:
+    from s3_retriever.engine import Engine
+
+__all__ = ["RetrievalResult"]
+
+DenseScores = Callable[[str, Sequence[str]], "Sequence[float] | np.ndarray"]
+"""Scores of sentences for a question, by some embedding model."""
+
+
+class RetrievalResult(list[Span]):
+    """Spans, best first: a list in every respect, which a notebook shows as a heatmap.
+
+    Example:
+        >>> from s3_retriever import Document, Engine
+        >>> engine = Engine.from_profile("smollm2-135m-instruct")
+        >>> report = engine.add([Document("mill", "It is old. The mill was built in 1780.")])
+        >>> found = engine.retrieve("When was the mill built?", k=1)
+        >>> found.question, found[0].text
+        ('When was the mill built?', 'The mill was built in 1780.')
+    """
+
+    def __init__(self, spans: Iterable[Span], question: str, engine: Engine) -> None:
+        """Hold the spans that ``engine`` found for ``question``."""
+        super().__init__(spans)
+        self.question = question
+        self._engine = engine
+
+    def _repr_html_(self) -> str:
+        return result_html(self.question, self)
+
+    def to_html(self, path: str | Path, answer: Answer | None = None) -> Path:
+        """Write a page: the sources with all spans marked, those an answer rests on in green.
+
+        Each mark's id in the page is the span's id, so ``page.html#docid:start-end`` opens there.
+
+        Args:
+            path: of the page.
+            answer: of :meth:`~s3_retriever.Engine.answer` to the same question.
+        """
+        spans = list(answer.spans) if answer else list(self)
+        found = {span.doc_id: self._engine.get(span.doc_id) for span in spans}
+        page = page_html(
+            self.question,
+            answer.text if answer else None,
+            {doc_id: document.text for doc_id, document in found.items() if document},
+            spans,
+            answer.citations if answer else (),
+        )
+        Path(path).write_text(page, encoding="utf-8")
+        return Path(path)
+
+    def plot(
+        self,
+        doc_id: str | None = None,
+        *,
+        dense: DenseScores | None = None,
+        dense_name: str = "dense retriever",
+    ) -> Any:
+        """Draw how the model's attention is spread over a document, with the peaks it chose.
+
+        Args:
+            doc_id: by default the best span's document.
+            dense: scores the document's sentences for comparison, e.g. by cosine of embeddings.
+            dense_name: what the legend calls it.
+
+        Returns:
+            A matplotlib figure.
+
+        Raises:
+            InputError: nothing was found and no document is named, or matplotlib is missing.
+        """
+        from s3_retriever.explain.plot import plot_density
+
+        if doc_id is None:
+            if not self:
+                raise InputError("nothing was found: name the document to plot")
+            doc_id = self[0].doc_id
+        spans = [span for span in self if span.doc_id == doc_id]
+        return plot_density(self._engine, self.question, doc_id, spans, dense, dense_name)

@@ -1,0 +1,318 @@
+"""The LlamaIndex index, LLM and postprocessor, and LlamaIndex's own engines over them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+pytest.importorskip("llama_index.core")
+
+from llama_index.core import Document, QueryBundle, Settings
+from llama_index.core.base.base_selector import BaseSelector, SelectorResult, SingleSelection
+from llama_index.core.base.llms.types import ChatMessage, ImageBlock, MessageRole
+from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler, TokenCountingHandler
+from llama_index.core.query_engine import (
+    CitationQueryEngine,
+    RetrieverQueryEngine,
+    RouterQueryEngine,
+)
+from llama_index.core.retrievers import QueryFusionRetriever
+from llama_index.core.schema import NodeRelationship, NodeWithScore, TextNode
+from llama_index.core.tools import QueryEngineTool
+from llama_index.core.vector_stores import FilterOperator, MetadataFilter, MetadataFilters
+from llama_index.retrievers.endogenous import (
+    EndogenousIndex,
+    EndogenousLLM,
+    EndogenousPostprocessor,
+    EndogenousRetriever,
+)
+
+from s3_retriever.engine import Engine
+from s3_retriever.errors import IndexStorageError, InputError
+from tests.integrations.samples import METADATA, PROFILE, QUESTIONS, TEXTS, needs_profile
+
+pytestmark = needs_profile
+
+ASK = "What is the capital of France?"
+FRANCE = "The capital of France is Paris."
+
+
+def document(name, text=None):
+    return Document(text=text or TEXTS[name], id_=name, metadata=METADATA[name])
+
+
+@pytest.fixture
+def index(engine):
+    return EndogenousIndex(engine)
+
+
+@pytest.fixture
+def empty(engine):
+    return EndogenousIndex(Engine(engine.generator, engine.profile))
+
+
+@pytest.fixture
+def llm(engine):
+    return EndogenousLLM(generator=engine.generator, max_tokens=16)
+
+
+class TestIndex:
+    def test_query_engine_answers_without_an_embedding_model(self, index, monkeypatch):
+        monkeypatch.setattr(
+            type(Settings), "embed_model", property(lambda self: pytest.fail("asked for"))
+        )
+        engine = index.as_query_engine(similarity_top_k=2)
+        answer = engine.query(QUESTIONS[0])
+        assert "Maren Holt" in str(answer)
+        assert len(answer.source_nodes) == 2
+        assert answer.source_nodes[0].node.ref_doc_id == "lighthouse"
+
+    def test_lifecycle(self, empty):
+        empty.insert(document("bakery"))
+        empty.insert(document("lighthouse"))
+        assert set(empty.ref_doc_info) == {"bakery", "lighthouse"}
+        changed = document("bakery", "The bakery is closed for good.")
+        assert empty.refresh_ref_docs([changed, document("lighthouse"), document("museum")]) == [
+            True,
+            False,
+            True,
+        ]
+        assert empty.engine.get("bakery").text == "The bakery is closed for good."
+        empty.update_ref_doc(document("bakery"))
+        assert empty.engine.get("bakery").text == TEXTS["bakery"]
+        empty.delete_ref_doc("lighthouse")
+        empty.delete_ref_doc("nothing")
+        assert empty.engine.ids() == ["museum", "bakery"]
+        assert empty.ref_doc_info["museum"].metadata == METADATA["museum"]
+
+    def test_async_lifecycle(self, empty):
+        async def run():
+            await empty.ainsert(document("bakery"))
+            await empty.ainsert_nodes([document("museum")])
+            await empty.aupdate_ref_doc(document("bakery", "Closed for good."))
+            changed = await empty.arefresh_ref_docs([document("museum"), document("lighthouse")])
+            await empty.adelete_ref_doc("museum")
+            found = await empty.as_retriever(k=1).aretrieve(QUESTIONS[0])
+            return changed, found
+
+        changed, found = asyncio.run(run())
+        assert changed == [False, True]
+        assert found[0].node.ref_doc_id == "lighthouse"
+        assert set(empty.ref_doc_info) == {"bakery", "lighthouse"}
+
+    def test_persisting_and_configuration(self, index, tmp_path):
+        index.persist(tmp_path / "copy")
+        config = json.loads(json.dumps(index.to_config()))
+        config["engine"]["path"] = str(tmp_path / "copy")
+        again = EndogenousIndex.from_config(config)
+        assert again.to_config() == config
+        assert set(again.ref_doc_info) == set(TEXTS)
+        found = [n.to_dict() for n in again.as_retriever().retrieve(QUESTIONS[0])]
+        assert found == [n.to_dict() for n in index.as_retriever().retrieve(QUESTIONS[0])]
+        with pytest.raises(IndexStorageError, match="already"):
+            index.persist(tmp_path / "copy")
+
+    def test_from_documents(self):
+        index = EndogenousIndex.from_documents([document("museum")], profile=PROFILE)
+        node = index.as_retriever(similarity_top_k=1).retrieve(QUESTIONS[2])[0].node
+        assert "nine euros" in node.text
+        assert node.relationships[NodeRelationship.SOURCE].node_id == "museum"
+
+    def test_chat_engine(self, index):
+        chat = index.as_chat_engine(chat_mode="context", similarity_top_k=1)
+        answer = chat.chat("Who built the lighthouse on Sandoy?")
+        assert "Holt" in str(answer)
+        assert len(chat.chat_history) == 2
+        pieces = list(chat.stream_chat("In which year?").response_gen)
+        assert len(pieces) > 1
+
+
+class ByWord(BaseSelector):
+    """Chooses the tool whose description holds the question's last word."""
+
+    def _get_prompts(self):
+        return {}
+
+    def _update_prompts(self, prompts):
+        pass
+
+    def _select(self, choices, query):
+        word = query.query_str.split()[-1].strip("?")
+        n = next(n for n, choice in enumerate(choices) if word in choice.description)
+        return SelectorResult(selections=[SingleSelection(index=n, reason=word)])
+
+    async def _aselect(self, choices, query):
+        return self._select(choices, query)
+
+
+class TestInEngines:
+    def test_retriever_query_engine(self, index, llm):
+        engine = RetrieverQueryEngine.from_args(index.as_retriever(k=1), llm=llm)
+        answer = engine.query(QUESTIONS[0])
+        assert "Maren Holt" in str(answer)
+        assert str(asyncio.run(engine.aquery(QUESTIONS[0]))) == str(answer)
+
+    def test_citation_query_engine(self, index, llm):
+        engine = CitationQueryEngine.from_args(
+            index, retriever=index.as_retriever(k=2), llm=llm, citation_chunk_size=128
+        )
+        answer = engine.query(QUESTIONS[0])
+        assert answer.source_nodes[0].node.text.startswith("Source 1:")
+        assert "Maren Holt" in answer.source_nodes[0].node.text
+
+    def test_query_fusion(self, index, llm):
+        retrievers = [index.as_retriever(k=3, mode=mode) for mode in ("bm25", "features")]
+        fusion = QueryFusionRetriever(
+            retrievers, llm=llm, num_queries=1, mode="reciprocal_rerank", similarity_top_k=2
+        )
+        found = fusion.retrieve(QUESTIONS[1])
+        alone = [retriever.retrieve(QUESTIONS[1]) for retriever in retrievers]
+        assert alone[0][0].node_id == alone[1][0].node_id == found[0].node_id
+        assert found[0].score == pytest.approx(2 / 60)
+        assert len(found) == 2
+
+    def test_router(self, index, llm):
+        tools = [
+            QueryEngineTool.from_defaults(
+                index.as_query_engine(llm=llm, filter={"topic": topic}),
+                name=topic,
+                description=word,
+            )
+            for topic, word in (("food", "café"), ("trains", "cost"))
+        ]
+        router = RouterQueryEngine.from_defaults(tools, llm=llm, selector=ByWord())
+        sources = router.query(QUESTIONS[2]).source_nodes
+        assert {n.node.ref_doc_id for n in sources} == {"museum"}
+
+    def test_callbacks(self, engine):
+        debug = LlamaDebugHandler(print_trace_on_end=False)
+        manager = CallbackManager([debug])
+        EndogenousRetriever(engine, callback_manager=manager).retrieve(QUESTIONS[0])
+        assert debug.get_events()[0].payload == {"query_str": QUESTIONS[0]}
+
+
+def test_metadata_filters(engine):
+    def ids(**part):
+        filters = MetadataFilters(filters=[MetadataFilter(**part)])
+        return {
+            n.node.ref_doc_id for n in EndogenousRetriever(engine, filters=filters).retrieve("a")
+        }
+
+    assert ids(key="year", value=1900, operator=FilterOperator.LT) == {"lighthouse"}
+    found = EndogenousRetriever(
+        engine,
+        filter={"year": {"$gt": 1900}},
+        filters=MetadataFilters(
+            filters=[MetadataFilter(key="topic", value="FOO", operator="text_match_insensitive")]
+        ),
+    ).retrieve("lighthouse dough tickets")
+    assert {n.node.ref_doc_id for n in found} == {"bakery"}
+
+
+def test_a_configuration_makes_the_same_retriever(engine):
+    filters = MetadataFilters(filters=[MetadataFilter(key="topic", value="sea")])
+    made = EndogenousRetriever(engine, k=2, mode="bm25", filters=filters, max_tokens=None)
+    config = json.loads(json.dumps(made.to_config()))
+    again = EndogenousRetriever.from_config(config, engine=engine)
+    assert again.to_config() == config
+    assert again.filters == filters
+
+
+def test_a_progress_bar_is_drawn_when_asked_for(engine, capsys):
+    index = EndogenousIndex(Engine(engine.generator, engine.profile), show_progress=True)
+    index.insert(document("bakery"))
+    assert "reading: 100%" in capsys.readouterr().err
+
+
+class TestPostprocessor:
+    @pytest.fixture
+    def cut(self, engine):
+        return EndogenousPostprocessor(engine=engine, max_tokens=40)
+
+    def test_cuts_nodes_to_spans(self, cut, engine):
+        nodes = [
+            NodeWithScore(node=TextNode(text=text, id_=name, metadata=METADATA[name]), score=0.1)
+            for name, text in TEXTS.items()
+        ]
+        nodes.append(NodeWithScore(node=TextNode(text=" "), score=0.2))
+        found = cut.postprocess_nodes(nodes, query_str=QUESTIONS[1])
+        assert "14 hours" in found[0].text
+        assert sum(engine.generator.count_tokens(n.text) for n in found) <= 40
+        for scored in found:
+            node = scored.node
+            assert TEXTS[node.ref_doc_id][node.start_char_idx : node.end_char_idx] == node.text
+        again = asyncio.run(cut.apostprocess_nodes(nodes, QueryBundle(QUESTIONS[1])))
+        assert [n.node_id for n in again] == [n.node_id for n in found]
+        assert engine.ids() == list(TEXTS)
+
+    def test_in_a_query_engine(self, cut, index, llm):
+        engine = index.as_query_engine(llm=llm, node_postprocessors=[cut])
+        assert "Maren Holt" in str(engine.query(QUESTIONS[0]))
+
+    def test_what_it_cannot_do(self, cut):
+        assert cut.postprocess_nodes([], query_str=QUESTIONS[0]) == []
+        with pytest.raises(InputError, match="question"):
+            cut.postprocess_nodes([])
+
+    def test_configuration(self, cut, engine):
+        config = json.loads(json.dumps(cut.to_config()))
+        assert config["max_tokens"] == 40
+        assert EndogenousPostprocessor.from_config(config, engine=engine).to_config() == config
+
+
+class TestLLM:
+    def test_completes_and_chats(self, llm):
+        assert llm.complete(ASK).text == FRANCE
+        assert llm.chat([ChatMessage(ASK)]).message.content == FRANCE
+        usage = llm.complete(ASK, max_tokens=3).additional_kwargs
+        assert (usage["completion_tokens"], usage["finish_reason"]) == (3, "length")
+        assert usage["total_tokens"] == usage["prompt_tokens"] + 3
+        assert llm.metadata.is_chat_model
+        assert llm.metadata.model_name == llm.generator.name
+
+    def test_streams(self, llm):
+        pieces = list(llm.stream_complete(ASK))
+        assert "".join(p.delta for p in pieces) == pieces[-1].text == FRANCE
+        assert len(pieces) > 3
+        assert pieces[-1].additional_kwargs["finish_reason"] == "stop"
+        chat = list(llm.stream_chat([ChatMessage(ASK)]))
+        assert "".join(p.delta for p in chat) == FRANCE
+
+    def test_async(self, llm):
+        async def run():
+            chat = [p.delta async for p in await llm.astream_chat([ChatMessage(ASK)])]
+            text = [p.delta async for p in await llm.astream_complete(ASK)]
+            answers = (await llm.acomplete(ASK)).text, (await llm.achat([ChatMessage(ASK)]))
+            return "".join(chat), "".join(text), answers[0], answers[1].message.content
+
+        assert asyncio.run(run()) == (FRANCE,) * 4
+
+    def test_stop_sequences_and_system_prompt(self, llm, engine):
+        assert llm.complete(ASK, stop=["France"]).text == "The capital of "
+        told = EndogenousLLM(generator=engine.generator, system_prompt="Be brief.", max_tokens=4)
+        prompt = engine.generator.chat_ids(
+            [{"role": "system", "content": "Be brief."}, {"role": "user", "content": ASK}]
+        )
+        assert told.complete(ASK).additional_kwargs["prompt_tokens"] == len(prompt)
+
+    def test_tokens_are_counted_by_llama_index(self, llm):
+        counter = TokenCountingHandler()
+        counting = llm.model_copy()
+        counting.callback_manager = CallbackManager([counter])
+        usage = counting.chat([ChatMessage(ASK)]).additional_kwargs
+        assert counter.completion_llm_token_count == usage["completion_tokens"]
+        assert counter.prompt_llm_token_count == usage["prompt_tokens"]
+
+    def test_what_it_cannot_do_is_refused(self, llm):
+        with pytest.raises(InputError, match="tool"):
+            llm.chat([ChatMessage("42", role=MessageRole.TOOL)])
+        with pytest.raises(InputError, match="ImageBlock"):
+            llm.chat([ChatMessage(blocks=[ImageBlock(image=b"x")])])
+        with pytest.raises(InputError, match="max_tokens"):
+            llm.complete(ASK, max_tokens=0)
+
+    def test_configuration(self, llm, engine):
+        config = json.loads(json.dumps(llm.to_config()))
+        assert EndogenousLLM.from_config(config, generator=engine.generator).to_config() == config
