@@ -139,7 +139,7 @@ class FusionSettings(_Settings):
     """Of the words' relative scores; 0 leaves the leg out."""
     feedback_weight: float = Field(default=1.0, ge=0)
     """Of the relative scores of text that the best evidence leads to; 0 leaves it out."""
-    passages_weight: float = Field(default=1.0, ge=0)
+    passages_weight: float = Field(default=0.5, ge=0)
     """Of the relative scores of whole passages by their best tokens; 0 leaves them out, and so
     does a ``features_weight`` of 0."""
     likelihood_weight: float = Field(default=2.0, ge=0)
