@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -74,6 +75,8 @@ def main() -> None:
     for line in sys.stdin:
         folder, seed, favourite = line.split()
         if (pid := os.fork()) == 0:
+            # a shell ignores Ctrl-C for what it starts in the background, and children inherit it
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             try:
                 work(Path(folder), int(seed), favourite)
             except KeyboardInterrupt:
