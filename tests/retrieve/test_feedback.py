@@ -15,6 +15,7 @@ from s3_retriever.retrieve.fusion import FusedPiece
 from s3_retriever.retrieve.spans import Piece
 
 from ..index.conftest import HOOKPOINTS, N_LATENTS, code
+from ..index.test_candidates import with_segments
 
 FILM = "Aurora is a film by Mirelle Vasko. It was shot in Oslo."
 DIRECTOR = "Mirelle Vasko was born to the weaver Ada Vasko."
@@ -31,10 +32,7 @@ def segment() -> Segment:
 
 @pytest.fixture
 def index(segment: Segment) -> CandidateIndex:
-    found = CandidateIndex(None, HOOKPOINTS, N_LATENTS)
-    found.add(segment)
-    found.commit()
-    return found
+    return with_segments(CandidateIndex.open(None, HOOKPOINTS, N_LATENTS), segment)
 
 
 def piece(segment: Segment, number: int, text: str, score: float = 1.0) -> FusedPiece:
