@@ -147,7 +147,9 @@ class CandidateIndex:
     def segments(self) -> list[str]:
         """Names of the segments that have blocks in the index."""
         with _damage_reported():
-            return [name for name, _ in self._searcher.terms_with_prefix("segment", "")]
+            # terms outlive the blocks that were deleted, until Tantivy merges them away
+            names = [name for name, _ in self._searcher.terms_with_prefix("segment", "")]
+        return [name for name in names if self.segment_blocks(name)]
 
     def n_blocks(self) -> int:
         """Blocks in the index."""

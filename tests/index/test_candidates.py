@@ -166,3 +166,13 @@ def test_damaged_files_are_reported_not_raised_raw(tmp_path: Path, segment: Segm
     with pytest.raises(IndexStorageError, match="doctor --repair"):
         again = CandidateIndex.open(tmp_path, HOOKPOINTS, N_LATENTS)
         again.search_words(again.words("roses"), 3)
+
+
+def test_a_deleted_segment_is_gone_though_its_term_is_not(segment: Segment) -> None:
+    """Both were committed at once, so Tantivy keeps one term dictionary for the two."""
+    other = Segment.build("00000002-bbbbbbbb", [code("more", "Violets are blue")], N_LATENTS)
+    index = with_segments(in_memory(), segment, other)
+    assert index.segments() == [segment.name, other.name]
+    with index.changing() as writer:
+        writer.delete_segment(segment.name)
+    assert index.renewed().segments() == [other.name]
