@@ -31,7 +31,8 @@ def longbench(
         Optional[str], typer.Option(help="Names with commas between. Default: all.")
     ] = None,
     tasks: Annotated[
-        Optional[str], typer.Option(help="Names with commas between. Default: all nine.")
+        Optional[str],
+        typer.Option(help="Names with commas between. Default: those of the nine in the data."),
     ] = None,
     budget: Annotated[
         int, typer.Option(min=65, help="Tokens of a shortened context, positions of a cache.")
@@ -60,10 +61,10 @@ def longbench(
     from s3_retriever.evaluate.longbench.tasks import TASKS
 
     names = parse_names(methods, METHODS, "methods")
-    wanted = parse_names(tasks, TASKS, "tasks")
-    if any(TASKS[task].metric == "rouge-l" for task in wanted):
-        require_rouge()
+    wanted = parse_names(tasks, TASKS, "tasks") if tasks else None
     records = load_records(data or [], tasks=wanted, limit=limit, seed=seed)
+    if any(TASKS[record.task].metric == "rouge-l" for record in records):
+        require_rouge()
     with waiting("loading the model ..."):
         engine = Engine.from_profile(profile or DEFAULT_PROFILE, model=model, device=device)
     settings: dict[str, Any] = {
@@ -72,7 +73,7 @@ def longbench(
         "window": engine.generator.window,
         "profile": engine.profile.card.name,
         "data": [path.name for path in data] if data else [HUB],
-        "tasks": wanted,
+        "tasks": sorted({record.task for record in records}),
         "limit": limit,
         "budget": budget,
         "shots": shots,

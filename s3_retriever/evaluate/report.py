@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from s3_retriever.evaluate.markdown import section, table
+from s3_retriever.evaluate.markdown import interval, section, table
 from s3_retriever.evaluate.summary import PASSAGES, headline_budget
 
 __all__ = ["report"]
@@ -34,7 +34,7 @@ def report(result: Mapping[str, Any]) -> str:
         lines += section(
             "Evidence recall by budget",
             "Share of the gold sentences that stand in the retrieved text.",
-            *_by_budget(methods, result["budgets"], "evidence_recall", _interval),
+            *_by_budget(methods, result["budgets"], "evidence_recall", interval),
         )
     lines += section(
         f"Other figures at {headline_budget(result['budgets'])} tokens",
@@ -81,7 +81,7 @@ def _others(ran: Mapping[str, Figures], budget: str) -> list[str]:
     rows = [
         [
             name,
-            *(_interval(of(figures)) for of in columns.values()),
+            *(interval(of(figures)) for of in columns.values()),
             f"{figures['ms_per_question']:.0f}",
             f"{figures['index_seconds']:.1f}",
         ]
@@ -93,11 +93,11 @@ def _others(ran: Mapping[str, Figures], budget: str) -> list[str]:
 def _column(metric: str, at: str | None = None) -> _Column:
     """What shows a metric of a method's figures; ``None`` where it does not apply."""
 
-    def interval(figures: Figures) -> Mapping[str, float] | None:
+    def figure(figures: Figures) -> Mapping[str, float] | None:
         found: Mapping[str, Any] | None = figures[metric]
         return found[at] if found and at else found
 
-    return interval
+    return figure
 
 
 def _notes(methods: Mapping[str, Figures]) -> list[str]:
@@ -108,7 +108,7 @@ def _notes(methods: Mapping[str, Figures]) -> list[str]:
 
 def _comparisons(comparisons: Mapping[str, Mapping[str, Any]]) -> list[str]:
     rows = [
-        [at, comparison["best_peer"], name, _interval(difference)]
+        [at, comparison["best_peer"], name, interval(difference)]
         for at, comparison in comparisons.items()
         for name, difference in comparison.items()
         if name != "best_peer"
@@ -120,9 +120,3 @@ def _comparisons(comparisons: Mapping[str, Mapping[str, Any]]) -> list[str]:
         "Paired by question.",
         *table(["at", "best peer", "method", "difference"], rows),
     )
-
-
-def _interval(value: Mapping[str, float] | None) -> str:
-    if value is None:
-        return ""
-    return f"{value['mean']:.3f} ({value['low']:.3f} to {value['high']:.3f})"

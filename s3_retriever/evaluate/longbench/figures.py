@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -50,6 +51,7 @@ def figures(
         reason; what a skipped method has no figure for is ``None``.
     """
     ran = [name for name in methods if name not in skipped]
+    n_asked = Counter(task for task, _ in asked)
     counted: dict[str, list[str]] = {}
     for task in TASKS:
         ids = [i for t, i in asked if t == task and all(Key(m, t, i) in answers for m in ran)]
@@ -63,7 +65,7 @@ def figures(
     }
     drawn = {name: _resampled(of[name], picks) for name in ran} if counted else {}
     return {
-        "asked": {t: sum(task == t for task, _ in asked) for t in TASKS if t in dict(asked)},
+        "asked": {task: n_asked[task] for task in TASKS if n_asked[task]},
         "counted": {task: len(ids) for task, ids in counted.items()},
         "tasks": list(counted),
         "methods": {

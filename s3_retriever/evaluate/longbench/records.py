@@ -39,7 +39,7 @@ class Record:
 def load_records(
     paths: Sequence[Path],
     *,
-    tasks: Sequence[str] = tuple(TASKS),
+    tasks: Sequence[str] | None = None,
     limit: int | None = None,
     seed: int = 0,
 ) -> list[Record]:
@@ -50,22 +50,24 @@ def load_records(
     Args:
         paths: LongBench files (``dataset``, ``_id``, ``input``, ``context`` and ``answers`` a
             line); without any the hub's LongBench is read. Records of other tasks are passed over.
-        tasks: whose records are wanted.
+        tasks: whose records are wanted; ``None`` takes those of the nine that there are.
         limit: draw this many records of each task with ``seed``; ``None`` takes all.
         seed: of the draw.
 
     Raises:
         InputError: a file cannot be read or has another form (names the record), a task has no
-            record, one id stands for two different records, or no hub answers.
+            record (without ``tasks``: all have none), one id stands for two different records, or
+            no hub answers.
     """
-    by_task: dict[str, dict[str, Record]] = {task: {} for task in tasks}
-    for record in _from_files(paths) if paths else _from_hub(tasks):
+    by_task: dict[str, dict[str, Record]] = {task: {} for task in tasks or TASKS}
+    for record in _from_files(paths) if paths else _from_hub(by_task):
         known = by_task.get(record.task)
         if known is not None and known.setdefault(record.id, record) != record:
             raise InputError(f"two records of {record.task} have the id {record.id!r}")
-    if missing := [task for task, records in by_task.items() if not records]:
+    missing = [task for task, records in by_task.items() if not records]
+    if missing and (tasks or len(missing) == len(by_task)):
         where = ", ".join(map(str, paths)) or HUB
-        raise InputError(f"{where}: no record of {', '.join(missing)}; leave it out of --tasks")
+        raise InputError(f"{where}: no record of {', '.join(missing)}")
     drawn = [_draw(list(records.values()), limit, seed) for records in by_task.values()]
     return [record for turn in zip_longest(*drawn) for record in turn if record is not None]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import torch
 
 from s3_retriever.engine import Engine
 from s3_retriever.evaluate.longbench.answers import Answer, AnswerFile, Key
@@ -96,14 +98,24 @@ class Runner:
         return sum(key.method not in self.skipped for key in wanted)
 
     def _answer(self, record: Record, methods: Sequence[str]) -> Iterator[Answer]:
-        """Cheap methods last: the long prompt of the first ones is read once for each group."""
-        if "full" in methods:
-            yield self._full(record)
-        if caches := [name for name in methods if name in CACHE_METHODS]:
-            yield from self._compressed(record, caches)
-        for name in methods:
-            if name in TEXT_METHODS:
-                yield from self._shortened(record, name)
+        """All compressed caches at once, from one reading of the prompt; the others one by one."""
+        caches = [name for name in methods if name in CACHE_METHODS]
+        groups = [[name] for name in methods if name not in caches]
+        for group in [caches, *groups] if caches else groups:
+            missing = set(group)
+            try:
+                for answer in self._answers_of(group, record):
+                    missing.discard(answer.method)
+                    yield answer
+            except MethodUnavailable as e:
+                self._skip(missing, str(e))
+            except torch.OutOfMemoryError:
+                self._skip(missing, f"out of memory on {record.task} {record.id}")
+
+    def _answers_of(self, group: Sequence[str], record: Record) -> Iterator[Answer]:
+        if group[0] in CACHE_METHODS:
+            return self._compressed(record, group)
+        return iter([self._full(record) if group[0] == "full" else self._shortened(record, *group)])
 
     def _full(self, record: Record) -> Answer:
         ids = self._prompt(record, record.context)
@@ -115,25 +127,21 @@ class Runner:
         answered = write_compressed(
             self._engine.generator, ids, methods, self._budget, TASKS[record.task].max_new_tokens
         )
-        try:
-            for name, written in answered:
-                yield self._judged(record, name, written, min(self._budget, len(ids)))
-        except MethodUnavailable as e:  # they all rest on one package
-            for name in methods:
-                self._skip(name, e)
+        for name, written in answered:
+            yield self._judged(record, name, written, min(self._budget, len(ids)))
 
-    def _shortened(self, record: Record, name: str) -> Iterator[Answer]:
-        try:
-            short = self._shortener.shorten(record, name, self._budget)
-        except MethodUnavailable as e:
-            self._skip(name, e)
-            return
+    def _shortened(self, record: Record, name: str) -> Answer:
+        short = self._shortener.shorten(record, name, self._budget)
         ids = self._prompt(record, short.text)
         written = write(self._engine.generator, ids, TASKS[record.task].max_new_tokens)
-        answer = self._judged(record, name, written, short.n_tokens)
-        yield dataclasses.replace(
-            answer,
-            seconds=answer.seconds | {"scan": short.scan_s, "retrieve": short.retrieve_s},
+        return dataclasses.replace(
+            self._judged(record, name, written, short.n_tokens),
+            seconds={
+                "scan": short.scan_s,
+                "retrieve": short.retrieve_s,
+                "prefill": written.prefill_s,
+                "decode": written.decode_s,
+            },
             peak_bytes=max(short.peak_bytes, written.peak_bytes),
         )
 
@@ -161,6 +169,7 @@ class Runner:
             peak_bytes=written.peak_bytes,
         )
 
-    def _skip(self, method: str, reason: MethodUnavailable) -> None:
-        logger.warning("%s is skipped: %s", method, reason)
-        self.skipped[method] = str(reason)
+    def _skip(self, methods: Iterable[str], reason: str) -> None:
+        for name in methods:
+            logger.warning("%s is skipped: %s", name, reason)
+            self.skipped[name] = reason

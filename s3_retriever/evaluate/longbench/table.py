@@ -9,7 +9,7 @@ from s3_retriever.evaluate.longbench.answers import STAGES
 from s3_retriever.evaluate.longbench.caches import CACHE_METHODS
 from s3_retriever.evaluate.longbench.figures import SAMPLES
 from s3_retriever.evaluate.longbench.tasks import FAMILIES, TASKS
-from s3_retriever.evaluate.markdown import section, table
+from s3_retriever.evaluate.markdown import interval, section, table
 
 __all__ = ["page"]
 
@@ -97,7 +97,7 @@ def _scores(methods: Mapping[str, Mapping[str, Any]], tasks: Sequence[str]) -> l
             rows.append([name, "not run, see below", *[""] * (len(tasks) + 1)])
             continue
         cells = [f"{found['tasks'][task]['mean']:.2f}" for task in tasks]
-        rows.append([name, *cells, _interval(found["average"]), _interval(found["retention"], 0)])
+        rows.append([name, *cells, interval(found["average"], 2), interval(found["retention"], 0)])
     return table(["method", *(TASKS[t].title for t in tasks), "Avg", "retention %"], rows)
 
 
@@ -123,10 +123,3 @@ def _costs(ran: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return table(
         ["method", *(f"{s} s" for s in STAGES), "total s", "context", "new", "peak MiB"], rows
     )
-
-
-def _interval(value: Mapping[str, float] | None, digits: int = 2) -> str:
-    if value is None:
-        return ""
-    mean, low, high = (f"{value[part]:.{digits}f}" for part in ("mean", "low", "high"))
-    return f"{mean} ({low} to {high})"

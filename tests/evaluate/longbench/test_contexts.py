@@ -57,13 +57,12 @@ def test_a_summary_asks_its_instruction_with_the_published_kernel(engine: Engine
     assert S3Pure.settings.density.kernel == 8
 
 
-def test_several_methods_scan_once_and_are_all_charged(engine: Engine) -> None:
+def test_several_methods_scan_once(engine: Engine) -> None:
     shortener = Shortener(engine)
-    first = shortener.shorten(RECORD, "s3-pure", 100)
+    shortener.shorten(RECORD, "s3-pure", 100)
     index = shortener.method("s3-pure", RECORD).index  # type: ignore[attr-defined]
-    second = shortener.shorten(RECORD, "s3-fast", 100)
+    shortener.shorten(RECORD, "s3-fast", 100)
     assert shortener.method("s3-fast", RECORD).index is index  # type: ignore[attr-defined]
-    assert second.scan_s == pytest.approx(first.scan_s, rel=0.2)
 
 
 def test_depths_are_the_published_ones() -> None:

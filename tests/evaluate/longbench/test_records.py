@@ -80,12 +80,20 @@ def test_a_record_that_two_files_hold_counts_once(write: Write) -> None:
 
 
 def test_a_task_without_records_is_named(write: Write) -> None:
-    with pytest.raises(InputError, match="no record of musique, qmsum; leave it out of --tasks"):
+    with pytest.raises(InputError, match="no record of musique, qmsum"):
         load_records([write([line("qasper", 1)])], tasks=["qasper", "musique", "qmsum"])
+    with pytest.raises(InputError, match="no record of narrativeqa, qasper"):
+        load_records([write([line("trec", 1)])])
+
+
+def test_without_a_choice_of_tasks_those_that_are_there_are_taken(write: Write) -> None:
+    path = write([line("qmsum", 1), line("trec", 1), line("qasper", 1)])
+    assert [record.task for record in load_records([path])] == ["qasper", "qmsum"]
 
 
 @pytest.mark.parametrize(
-    "changed", [{"answers": "Ada"}, {"answers": [1]}, {"context": None}, {"answers": None}]
+    "changed",
+    [{"answers": "Ada"}, {"answers": [1]}, {"context": None}, {"answers": None}, {"answers": []}],
 )
 def test_another_form_is_refused_by_its_number(write: Write, changed: Line) -> None:
     path = write([line("qasper", 1), line("qasper", 2, **changed)])
