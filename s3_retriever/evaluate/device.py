@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 import torch
@@ -30,8 +31,9 @@ class Peak:
 def peak_memory(device: torch.device) -> Iterator[Peak]:
     """Watch memory during a block: what CUDA allocates, or the resident set of the process.
 
-    The resident set is looked at 50 times a second, and what the process has freed but not given
-    back counts as in use before: on a CPU the figure is coarse, and that of a repetition lower.
+    The resident set is looked at 50 times a second, after what was freed before has been given
+    back to the system (where the C library can: glibc). It is coarse, and grows by the weights
+    themselves when a model that was only mapped from disk runs for the first time.
 
     Example:
         >>> with peak_memory(torch.device("cpu")) as peak:
@@ -46,6 +48,8 @@ def peak_memory(device: torch.device) -> Iterator[Peak]:
         yield peak
         peak.bytes = torch.cuda.max_memory_allocated(device) - before
         return
+    with suppress(OSError, TypeError, AttributeError):  # not glibc
+        ctypes.CDLL(None).malloc_trim(0)
     process = psutil.Process()
     before = process.memory_info().rss
     done = threading.Event()

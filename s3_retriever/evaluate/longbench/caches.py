@@ -179,8 +179,9 @@ def write_compressed(
     """Read a prompt once, compress it by each method, and answer it from each cache greedily.
 
     What is written is kept beside the ``budget``; positions count on from the prompt's end.
-    ``peak_bytes`` of a method is the shared peak less what the other methods' caches take: an
-    estimate, exact where one method is run alone.
+    ``peak_bytes`` of a method is the shared peak less what the other methods' caches take; what
+    another method needs for a moment (H2O's block of weights) is in it. To measure memory, run
+    one method at a time.
 
     Args:
         generator: the resident model.

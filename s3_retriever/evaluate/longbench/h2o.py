@@ -27,8 +27,8 @@ from transformers.models.llama.modeling_llama import rotate_half
 
 __all__ = ["H2OPress", "attention_received"]
 
-_BLOCK_WEIGHTS = 1 << 24
-"""Attention weights held at once: 64 MB in float32."""
+_BLOCK_WEIGHTS = {"cpu": 1 << 22, "cuda": 1 << 26}
+"""Attention weights held at once: 16 MB in float32, near the caches of a CPU, or 256 MB."""
 
 
 @dataclass
@@ -76,7 +76,7 @@ def attention_received(queries: Tensor, keys: Tensor, scaling: float) -> Tensor:
     """
     n_kv_heads, n, _ = keys.shape
     grouped = queries.unflatten(0, (n_kv_heads, -1))
-    rows = max(1, _BLOCK_WEIGHTS // (len(queries) * n))
+    rows = max(1, _BLOCK_WEIGHTS[keys.device.type] // (len(queries) * n))
     received = torch.zeros(n_kv_heads, n, device=keys.device)
     for start in range(0, n, rows):
         end = min(start + rows, n)
@@ -86,5 +86,5 @@ def attention_received(queries: Tensor, keys: Tensor, scaling: float) -> Tensor:
         later = torch.ones(end - start, end - start, dtype=torch.bool, device=keys.device).triu(1)
         products[..., start:].masked_fill_(later, -torch.inf)
         weights = products.softmax(-1, dtype=torch.float32)
-        received[:, :end] += weights.sum(2).mean(1)
-    return received
+        received[:, :end] += weights.sum((1, 2))
+    return received * (n_kv_heads / len(queries))

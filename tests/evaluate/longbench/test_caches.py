@@ -14,7 +14,7 @@ from transformers import DynamicCache
 
 from s3_retriever.errors import InputError
 from s3_retriever.evaluate.longbench.caches import CACHE_METHODS, compress, write_compressed
-from s3_retriever.evaluate.longbench.writing import write
+from s3_retriever.evaluate.longbench.writing import decode, write
 from s3_retriever.evaluate.methods.method import MethodUnavailable
 from s3_retriever.generator.generator import Generator
 
@@ -60,7 +60,8 @@ def alone(generator: Generator, ids: list[int], press: Any, steps: int) -> tuple
     model, cache = generator.model, DynamicCache()
     sliding = generator.layout.family == "gemma3_text"
     with on_full_layers(press, model) if sliding else press(model):
-        logits = model(torch.tensor([ids]), past_key_values=cache).logits[0, -1]
+        read = torch.tensor([ids]).to(model.device)
+        logits = model(read, past_key_values=cache, logits_to_keep=1).logits[0, -1]
     kept = [(layer.keys.clone(), layer.values.clone()) for layer in cache.layers]
     written: list[int] = []
     for position in range(len(ids), len(ids) + steps):
@@ -69,9 +70,9 @@ def alone(generator: Generator, ids: list[int], press: Any, steps: int) -> tuple
             break
         written.append(token)
         logits = model(
-            torch.tensor([[token]]),
+            torch.tensor([[token]]).to(model.device),
             past_key_values=cache,
-            position_ids=torch.tensor([[position]]),
+            position_ids=torch.tensor([[position]]).to(model.device),
         ).logits[0, -1]
     return kept, written
 
@@ -187,13 +188,27 @@ def test_what_cannot_be_done_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         compress(generator, ids, ["snapkv"], BUDGET)
 
 
-def test_the_real_model_writes_what_it_writes_with_the_press_alone(generator: Generator) -> None:
-    text = "".join(
-        f"On day {n} the keeper wrote the number {n * n} in the log. " for n in range(30)
+def check_against_presses(generator: Generator, steps: int) -> None:
+    log = "".join(
+        f"On day {n} the keeper wrote the number {n * n} in his book. " for n in range(30)
     )
     question = "Which number did the keeper write on day 7?"
-    ids = generator.chat_ids([{"role": "user", "content": f"{text}\n\n{question}"}])
-    assert len(ids) > 500
-    for name, written in write_compressed(generator, ids, ALL, 160, 12):
-        _, expected = alone(generator, ids, CACHE_METHODS[name](160, len(ids)), 12)
-        assert written.text == generator.decode(expected)
+    ids = generator.chat_ids([{"role": "user", "content": f"{log}\n\n{question}"}])
+    assert 500 < len(ids) < 700
+    for name, compressed in compress(generator, ids, ALL, 160).items():
+        kept, expected = alone(generator, ids, CACHE_METHODS[name](160, len(ids)), steps)
+        for layer, (keys, values) in zip(compressed.read.cache.layers, kept, strict=True):
+            assert torch.equal(layer.keys, keys)
+            assert torch.equal(layer.values, values)
+        text, n_tokens, _ = decode(generator, compressed.read, steps)
+        assert (text, n_tokens) == (generator.decode(expected), len(expected))
+
+
+def test_the_real_model_writes_what_it_writes_with_the_press_alone(generator: Generator) -> None:
+    check_against_presses(generator, 4)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_too() -> None:
+    name = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    check_against_presses(Generator.load(name, device="cuda", dtype=torch.bfloat16), 24)

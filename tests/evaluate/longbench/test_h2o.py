@@ -43,7 +43,7 @@ def test_blocks_of_any_size_are_the_whole_matrix(
     torch.manual_seed(seed)
     queries, keys = torch.randn(n_kv_heads * group, n, 4), torch.randn(n_kv_heads, n, 4)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(h2o, "_BLOCK_WEIGHTS", rows * len(queries) * n)
+        patch.setitem(h2o._BLOCK_WEIGHTS, "cpu", rows * len(queries) * n)
         received = attention_received(queries, keys, 0.7)
     torch.testing.assert_close(received, whole_matrix(queries, keys, 0.7))
     torch.testing.assert_close(received.sum(1), torch.full((n_kv_heads,), float(n)))
@@ -59,7 +59,7 @@ def test_the_same_attention_as_kvpress_observes(
     generator.model.set_attn_implementation("eager")
     ids = torch.tensor([generator.tokenize(TEXT).ids.tolist()])
     n = ids.shape[1]
-    monkeypatch.setattr(h2o, "_BLOCK_WEIGHTS", 7 * generator.layout.n_heads * n)
+    monkeypatch.setitem(h2o._BLOCK_WEIGHTS, "cpu", 7 * generator.layout.n_heads * n)
     found = []
 
     def hook(module: Any, args: Any, kwargs: dict[str, Any], output: Any) -> None:
