@@ -8,7 +8,7 @@ from typing import Any
 from s3_retriever.evaluate.longbench.answers import STAGES
 from s3_retriever.evaluate.longbench.caches import CACHE_METHODS
 from s3_retriever.evaluate.longbench.figures import SAMPLES
-from s3_retriever.evaluate.longbench.tasks import FAMILIES, TASKS
+from s3_retriever.evaluate.longbench.tasks import FAMILIES, NEW_TOKENS, TASKS
 from s3_retriever.evaluate.markdown import interval, section, table
 
 __all__ = ["page"]
@@ -23,7 +23,7 @@ def page(result: Mapping[str, Any]) -> str:
     """
     methods: Mapping[str, Mapping[str, Any]] = result["methods"]
     ran = {name: found for name, found in methods.items() if found["average"]}
-    lines = ["# LongBench", "", _protocol(result)]
+    lines = ["# LongBench", "", *_protocol(result)]
     if not ran:
         lines += ["", "No record is answered by every method yet."]
     else:
@@ -50,30 +50,34 @@ _COSTS = (
 )
 
 
-def _protocol(result: Mapping[str, Any]) -> str:
-    settings = result["settings"]
+def _protocol(result: Mapping[str, Any]) -> list[str]:
+    settings, counted = result["settings"], result["counted"]
     records = ", ".join(
-        f"{TASKS[task].title} {result['counted'].get(task, 0)} of {n}"
-        for task, n in result["asked"].items()
+        f"{TASKS[task].title} {counted.get(task, 0)} of {n}" for task, n in result["asked"].items()
     )
-    shots = f"{settings['shots']} examples" if settings["shots"] else "zero-shot"
+    shots = f"{settings['shots']}-shot" if settings["shots"] else "zero-shot"
     whole = [name for name in result["methods"] if name == "full" or name in CACHE_METHODS]
-    read = (
-        f"{', '.join(whole)} read the prompt whole, cut in the middle to the window of "
-        f"{settings['window']} tokens, the question inside. "
-        if whole
-        else ""
-    )
-    budget = (
-        f"Retrievers read the whole text, whatever the window, and keep {settings['budget']} tokens"
-        f" of it; compressed caches keep as many positions of the prompt."
-    )
-    return (
-        f"{settings['model']} ({settings['dtype']}), profile {settings['profile']}, data "
-        f"{', '.join(settings['data'])}, seed {settings['seed']}. LongBench's prompts ({shots}) in "
-        "the model's chat template, greedy decoding, at most 64 new tokens for questions and 256 "
-        f"for summaries. {read}{budget} Records answered by every method: {records}."
-    )
+    lines = [
+        f"- Model: {settings['model']} ({settings['dtype']}), profile {settings['profile']}.",
+        f"- Records of {', '.join(settings['data'])} (seed {settings['seed']}) that every method "
+        f"answered: {records}. The others do not count.",
+        f"- LongBench's prompts ({shots}) in the model's chat template, greedy decoding, at most "
+        f"{NEW_TOKENS['f1']} new tokens for questions and {NEW_TOKENS['rouge-l']} for summaries.",
+        f"- Retrievers read the whole text, whatever the window, and keep {settings['budget']} "
+        "tokens of it.",
+    ]
+    if whole:
+        lines.append(
+            f"- {', '.join(whole)}: the prompt is cut in the middle to the window of "
+            f"{settings['window']} tokens and read with the question inside; a compressed cache "
+            f"keeps {settings['budget']} positions of it."
+        )
+    if 1 in counted.values():
+        lines.append(
+            "- Where a task has one record nothing varies from draw to draw: intervals are too "
+            "narrow."
+        )
+    return lines
 
 
 def _columns(tasks: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["FAMILIES", "TASKS", "Family", "Metric", "Task"]
+__all__ = ["FAMILIES", "NEW_TOKENS", "TASKS", "Family", "Metric", "Task"]
 
 Family = Literal["single-document", "multi-document", "summary"]
 Metric = Literal["f1", "rouge-l"]

@@ -49,7 +49,7 @@ def test_the_table_is_printed_and_written(data: Path, resident: list[str], tmp_p
     page = (out / "table.md").read_text()
     assert page.strip() in result.stdout
     assert "| method | MF-en | MultiNews | Avg | retention % |" in page
-    assert "1 examples" in page
+    assert "(1-shot)" in page
     found = json.loads((out / "table.json").read_text())
     assert found["counted"] == {"multifieldqa_en": 1, "multi_news": 1}
     assert list(found["methods"]) == ["full", "h2o", "s3-fast"]

@@ -77,6 +77,8 @@ def test_only_records_that_every_method_answered_count() -> None:
     found = result(scores=partial)
     assert found["counted"] == {"qasper": 1, "qmsum": 3}
     assert found["methods"]["full"]["tasks"]["qasper"]["mean"] == pytest.approx(20)
+    assert "intervals are too narrow" in page(found)  # of one record
+    assert "Qasper 1 of 2" in page(found)
     none = result(scores={**SCORES, "s3": {"qmsum": [0.2, 0.2, 0.8]}})
     assert none["tasks"] == ["qmsum"]
     assert none["methods"]["full"]["average"]["mean"] == pytest.approx(20)
@@ -117,9 +119,14 @@ def test_the_page_says_what_it_is_about() -> None:
     text = page(result())
     lines = text.splitlines()
     assert lines[0] == "# LongBench"
-    assert "tiny (bfloat16), profile p, data a.jsonl, seed 0" in text
-    assert "keep 512 tokens" in text
-    assert "Qasper 2 of 2, QMSum 3 of 3" in text
+    assert "- Model: tiny (bfloat16), profile p." in lines
+    assert (
+        "Records of a.jsonl (seed 0) that every method answered: Qasper 2 of 2, QMSum 3 of 3"
+        in text
+    )
+    assert "keep 512 tokens of it" in text
+    assert "- full: the prompt is cut in the middle to the window of 8192 tokens" in text
+    assert "intervals are too narrow" not in text
     assert "Avg is over these 2 tasks only" in text
     assert "| method | Qasper | QMSum | Avg | retention % |" in lines
     row = next(line for line in lines if line.startswith("| s3 | 60.00 | 40.00 | 50.00 ("))
