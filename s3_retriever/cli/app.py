@@ -21,6 +21,7 @@ from s3_retriever.cli.doctor import doctor
 from s3_retriever.cli.evaluate import evaluate
 from s3_retriever.cli.index import index
 from s3_retriever.cli.info import info
+from s3_retriever.cli.longbench import longbench
 from s3_retriever.cli.migrate import migrate
 from s3_retriever.cli.search import search
 from s3_retriever.cli.train import train
@@ -70,6 +71,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
 )
 for _command in _COMMANDS:
     app.command(_command.__name__.rstrip("_").replace("_", "-"))(_command)
+evaluate.command()(longbench)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(bench, name="bench")
 

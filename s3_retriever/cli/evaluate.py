@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from s3_retriever.cli.display import console, progress_bar, waiting
-from s3_retriever.cli.options import DeviceOption, ModelOption, ProfileOption
+from s3_retriever.cli.options import DeviceOption, ModelOption, ProfileOption, parse_names
 from s3_retriever.errors import InputError
 from s3_retriever.evaluate.collection import Setting
 
@@ -65,7 +65,7 @@ def retrieval(
     from s3_retriever.evaluate.report import report
     from s3_retriever.evaluate.retrieval import evaluate_retrieval
 
-    names = _names(methods, list(METHODS))
+    names = parse_names(methods, METHODS, "methods")
     wanted = _budgets(budgets)
     _check_outputs(json_out, report_out, plot_out)
     if plot_out:
@@ -159,13 +159,6 @@ def _check_outputs(*outs: Path | None) -> None:
     for out in outs:
         if out and not out.absolute().parent.is_dir():
             raise InputError(f"{out} cannot be written: its folder does not exist")
-
-
-def _names(given: str | None, known: list[str]) -> list[str]:
-    names = known if given is None else list(dict.fromkeys(n.strip() for n in given.split(",")))
-    if unknown := [name for name in names if name not in known]:
-        raise InputError(f"unknown methods {', '.join(unknown)}; known: {', '.join(known)}")
-    return names
 
 
 def _budgets(given: str) -> list[int]:

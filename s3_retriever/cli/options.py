@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -26,6 +27,7 @@ __all__ = [
     "QuestionArgument",
     "ScoringOption",
     "parse_filter",
+    "parse_names",
 ]
 
 IndexOption = Annotated[Path, typer.Option("--index", help="Folder of the index.")]
@@ -84,3 +86,21 @@ def parse_filter(text: str | None) -> dict[str, Any] | None:
     compile_filter(condition)
     found: dict[str, Any] = condition
     return found
+
+
+def parse_names(given: str | None, known: Iterable[str], what: str) -> list[str]:
+    """The names of an option that takes several with commas between; all without it.
+
+    Raises:
+        InputError: a name is not known; lists those that are.
+
+    Example:
+        >>> parse_names("b, a,b", ["a", "b", "c"], "letters")
+        ['b', 'a']
+    """
+    if given is None:
+        return list(known)
+    names = list(dict.fromkeys(name.strip() for name in given.split(",")))
+    if unknown := [name for name in names if name not in list(known)]:
+        raise InputError(f"unknown {what} {', '.join(unknown)}; known: {', '.join(known)}")
+    return names
