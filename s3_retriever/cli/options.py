@@ -15,6 +15,7 @@ from s3_retriever.index.filters import compile_filter
 __all__ = [
     "BudgetOption",
     "DeviceOption",
+    "FiguresOption",
     "FilterOption",
     "IndexOption",
     "JsonOption",
@@ -25,7 +26,10 @@ __all__ = [
     "ProfileOption",
     "QuestionArgument",
     "ScoringOption",
+    "SeedOption",
+    "check_outputs",
     "parse_filter",
+    "parse_numbers",
 ]
 
 IndexOption = Annotated[Path, typer.Option("--index", help="Folder of the index.")]
@@ -66,6 +70,8 @@ FilterOption = Annotated[
         "--filter", help="""Condition on metadata, as JSON, e.g. '{"title": "Black Death"}'."""
     ),
 ]
+SeedOption = Annotated[int, typer.Option(help="Of the draw and the intervals.")]
+FiguresOption = Annotated[Optional[Path], typer.Option("--json", help="Write the figures.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -84,3 +90,29 @@ def parse_filter(text: str | None) -> dict[str, Any] | None:
     compile_filter(condition)
     found: dict[str, Any] = condition
     return found
+
+
+def parse_numbers(text: str, option: str) -> list[int]:
+    """Positive numbers with commas between, ascending, each once.
+
+    Raises:
+        InputError: anything else; names the option.
+
+    Example:
+        >>> parse_numbers("256, 64", "--budgets")
+        [64, 256]
+    """
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in text.split(",")):
+        raise InputError(f"{option} takes e.g. 64,256, not {text!r}")
+    return sorted({int(part) for part in text.split(",")})
+
+
+def check_outputs(*outs: Path | None) -> None:
+    """What can fail is tried before an hour of measuring, not after it.
+
+    Raises:
+        InputError: the folder of a file that will be written does not exist.
+    """
+    for out in outs:
+        if out and not out.absolute().parent.is_dir():
+            raise InputError(f"{out} cannot be written: its folder does not exist")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from s3_retriever.evaluate.markdown import interval, table
 from s3_retriever.evaluate.summary import PASSAGES, headline_budget
 
 __all__ = ["report"]
@@ -33,7 +34,7 @@ def report(result: Mapping[str, Any]) -> str:
         lines += _section(
             "Evidence recall by budget",
             "Share of the gold sentences that stand in the retrieved text.",
-            *_by_budget(methods, result["budgets"], "evidence_recall", _interval),
+            *_by_budget(methods, result["budgets"], "evidence_recall", interval),
         )
     lines += _section(
         f"Other figures at {headline_budget(result['budgets'])} tokens",
@@ -51,13 +52,8 @@ def report(result: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _section(title: str, text: str, *table: str) -> list[str]:
-    return ["", f"## {title}", "", text, "", *table]
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = [header, ["---"] * len(header), *rows]
-    return [f"| {' | '.join(map(_cell, line))} |" for line in lines]
+def _section(title: str, text: str, *lines: str) -> list[str]:
+    return ["", f"## {title}", "", text, "", *lines]
 
 
 def _by_budget(
@@ -73,7 +69,7 @@ def _by_budget(
             rows.append([name, f"skipped: {figures['skipped']}", *[""] * (len(budgets) - 1)])
         else:
             rows.append([name, *(shown(figures[metric][str(b)]) for b in budgets)])
-    return _table(["method", *map(str, budgets)], rows)
+    return table(["method", *map(str, budgets)], rows)
 
 
 def _others(ran: Mapping[str, Figures], budget: str) -> list[str]:
@@ -89,23 +85,23 @@ def _others(ran: Mapping[str, Figures], budget: str) -> list[str]:
     rows = [
         [
             name,
-            *(_interval(of(figures)) for of in columns.values()),
+            *(interval(of(figures)) for of in columns.values()),
             f"{figures['ms_per_question']:.0f}",
             f"{figures['index_seconds']:.1f}",
         ]
         for name, figures in ran.items()
     ]
-    return _table(["method", *columns, "ms a question", "index seconds"], rows)
+    return table(["method", *columns, "ms a question", "index seconds"], rows)
 
 
 def _column(metric: str, at: str | None = None) -> _Column:
     """What shows a metric of a method's figures; ``None`` where it does not apply."""
 
-    def interval(figures: Figures) -> Mapping[str, float] | None:
+    def figure(figures: Figures) -> Mapping[str, float] | None:
         found: Mapping[str, Any] | None = figures[metric]
         return found[at] if found and at else found
 
-    return interval
+    return figure
 
 
 def _notes(methods: Mapping[str, Figures]) -> list[str]:
@@ -116,7 +112,7 @@ def _notes(methods: Mapping[str, Figures]) -> list[str]:
 
 def _comparisons(comparisons: Mapping[str, Mapping[str, Any]]) -> list[str]:
     rows = [
-        [at, comparison["best_peer"], name, _interval(difference)]
+        [at, comparison["best_peer"], name, interval(difference)]
         for at, comparison in comparisons.items()
         for name, difference in comparison.items()
         if name != "best_peer"
@@ -126,15 +122,5 @@ def _comparisons(comparisons: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return _section(
         "Differences from the best peer",
         "Paired by question.",
-        *_table(["at", "best peer", "method", "difference"], rows),
+        *table(["at", "best peer", "method", "difference"], rows),
     )
-
-
-def _interval(value: Mapping[str, float] | None) -> str:
-    if value is None:
-        return ""
-    return f"{value['mean']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())

@@ -1,0 +1,112 @@
+"""``s3-retriever evaluate``: the analyses of the published work, a command and a picture each."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from s3_retriever.cli.display import console, progress_bar, waiting
+from s3_retriever.cli.options import (
+    DeviceOption,
+    FiguresOption,
+    ModelOption,
+    ProfileOption,
+    SeedOption,
+    check_outputs,
+    parse_numbers,
+)
+from s3_retriever.errors import InputError
+
+if TYPE_CHECKING:
+    from s3_retriever.engine import Engine
+
+__all__ = ["ANALYSES"]
+
+PlotOption = Annotated[Optional[Path], typer.Option("--plot", help="Draw them (.png, .svg).")]
+MultihopOption = Annotated[Path, typer.Option(help="Multi-hop records with labelled evidence.")]
+
+
+def consistency(
+    data: MultihopOption,
+    sizes: Annotated[str, typer.Option(help="Tokens of a chunk.")] = "512,1024,2048,4096",
+    tokens: Annotated[
+        Optional[int], typer.Option(min=64, help="Of a document. Default: what the model takes.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Documents.")] = 2,
+    budget: Annotated[int, typer.Option(min=1, help="Tokens of retrieved spans.")] = 512,
+    seed: SeedOption = 0,
+    json_out: FiguresOption = None,
+    plot_out: PlotOption = None,
+    profile: ProfileOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Compare reading in chunks with one forward pass (Table 9 of the paper)."""
+    from s3_retriever.evaluate.analyses.consistency import (
+        consistency_page,
+        measure_consistency,
+        plot_consistency,
+    )
+    from s3_retriever.evaluate.analyses.joined import join
+    from s3_retriever.evaluate.datasets import load_collections
+
+    wanted = parse_numbers(sizes, "--sizes")
+    _check(json_out, plot_out)
+    collections = load_collections(data)
+    random.Random(seed).shuffle(collections)  # noqa: S311  (no secret)
+    engine = _engine(profile, model, device)
+    card = engine.profile.card
+    most = engine.generator.window - len(
+        engine.generator.prefix_ids(card.chunk_prefix, bos=card.bos)
+    )
+    if tokens is not None and tokens > most:
+        raise InputError(f"--tokens: the model takes {most} behind the profile's prefix")
+    joined = join(collections, engine.generator, tokens or most)
+    documents = [document for document, _ in zip(joined, range(limit), strict=False)]
+    if not documents:
+        raise InputError(f"no context of {data} fits a document of {tokens or most} tokens")
+    with progress_bar() as bar:
+        task = bar.add_task("readings", total=None, note="")
+        found = measure_consistency(
+            engine,
+            documents,
+            sizes=wanted,
+            budget=budget,
+            seed=seed,
+            on_pass=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    result = {"data": data.name, "seed": seed, "profile": card.name, **found}
+    if plot_out:
+        plot_consistency(result, plot_out)
+    _show(result, consistency_page(result), json_out)
+
+
+ANALYSES = (consistency,)
+"""The commands, under their functions' names."""
+
+
+def _check(json_out: Path | None, plot_out: Path | None) -> None:
+    """What can fail is tried before minutes of measuring, not after them."""
+    from s3_retriever.evaluate.plot import require_matplotlib
+
+    check_outputs(json_out, plot_out)
+    if plot_out:
+        require_matplotlib()
+
+
+def _engine(profile: str | None, model: str | None, device: str | None) -> Engine:
+    from s3_retriever.engine import DEFAULT_PROFILE, Engine
+
+    with waiting("loading the model ..."):
+        return Engine.from_profile(profile or DEFAULT_PROFILE, model=model, device=device)
+
+
+def _show(result: Mapping[str, Any], page: str, json_out: Path | None) -> None:
+    if json_out:
+        json_out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    console.print(page, soft_wrap=True, markup=False, highlight=False)
