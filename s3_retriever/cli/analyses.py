@@ -86,7 +86,50 @@ def consistency(
     _show(result, consistency_page(result), json_out)
 
 
-ANALYSES = (consistency,)
+def size(
+    corpus: Annotated[
+        Optional[list[Path]],
+        typer.Argument(help="Files and folders to read. Default: the shipped samples."),
+    ] = None,
+    tokens: Annotated[int, typer.Option(min=64, help="To read; fewer if the text ends.")] = 32_768,
+    ks: Annotated[
+        Optional[str],
+        typer.Option("--k", help="Latents a token, e.g. 4,8. Default: 1/4, 1/2 and all there are."),
+    ] = None,
+    json_out: FiguresOption = None,
+    plot_out: PlotOption = None,
+    profile: ProfileOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Compare an index's bytes a token with the published 4 x layers x k."""
+    from s3_retriever.cli.demo import sample_documents
+    from s3_retriever.evaluate.analyses.size import measure_sizes, plot_sizes, size_page
+    from s3_retriever.evaluate.index_bench import scan_source
+    from s3_retriever.readers import read_files
+
+    wanted = parse_numbers(ks, "--k") if ks else None
+    _check(json_out, plot_out)
+    documents = read_files(corpus).documents if corpus else sample_documents()
+    engine = _engine(profile, model, device)
+    texts = (document.text for document in documents)
+    with waiting(f"reading {tokens:,} tokens ..."):
+        source = scan_source(engine.generator, engine.profile, texts, tokens=tokens, n_questions=0)
+    with progress_bar() as bar:
+        task = bar.add_task("indexes", total=None, note="")
+        found = measure_sizes(
+            engine.profile,
+            source.coded,
+            ks=wanted,
+            on_index=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    result = {"profile": engine.profile.card.name, **found}
+    if plot_out:
+        plot_sizes(result, plot_out)
+    _show(result, size_page(result), json_out)
+
+
+ANALYSES = (consistency, size)
 """The commands, under their functions' names."""
 
 
