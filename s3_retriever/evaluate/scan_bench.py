@@ -8,18 +8,16 @@ context; runs alternate, and medians are compared.
 from __future__ import annotations
 
 import statistics
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 
 from s3_retriever.config import ScanSettings
 from s3_retriever.errors import InputError
+from s3_retriever.evaluate.device import peak_memory, synchronize
 from s3_retriever.generator.generator import Generator
 from s3_retriever.profile import Profile
 from s3_retriever.scan.chunks import chunks_of
@@ -74,10 +72,10 @@ def bench_scan(
     peaks = {}
     for length in lengths:
         longer = _document(generator, text, length)
-        with _peak_memory(generator) as peak:
+        with peak_memory(generator.device) as peak:
             for _ in scanner.scan([longer]):
                 pass
-        peaks[str(length)] = peak[0]
+        peaks[str(length)] = peak.bytes
     scan, prefill = statistics.median(scans), statistics.median(prefills)
     return {
         "scan_tokens_per_s": round(scan, 1),
@@ -138,40 +136,8 @@ def _prefill(generator: Generator, document: Document, settings: ScanSettings) -
 
 
 def _timed(generator: Generator, work: Any) -> float:
-    _synchronize(generator)
+    synchronize(generator.device)
     start = time.perf_counter()
     work()
-    _synchronize(generator)
+    synchronize(generator.device)
     return time.perf_counter() - start
-
-
-def _synchronize(generator: Generator) -> None:
-    if generator.device.type == "cuda":
-        torch.cuda.synchronize(generator.device)
-
-
-@contextmanager
-def _peak_memory(generator: Generator) -> Iterator[list[int]]:
-    """Put the peak above the current use into the list, once the block is left."""
-    peak = [0]
-    if generator.device.type == "cuda":
-        before = torch.cuda.memory_allocated(generator.device)
-        torch.cuda.reset_peak_memory_stats(generator.device)
-        yield peak
-        peak[0] = torch.cuda.max_memory_allocated(generator.device) - before
-        return
-    process = psutil.Process()
-    before = process.memory_info().rss
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.02):
-            peak[0] = max(peak[0], process.memory_info().rss - before)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        watcher.join()

@@ -8,7 +8,7 @@ import logging
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from s3_retriever.generator.taps import Projections, tap
 from s3_retriever.generator.weights import find_weights, quiet_transformers
 from s3_retriever.types import Tokens
 
-__all__ = ["Generator", "TextStream", "best_device", "best_dtype", "check_text"]
+__all__ = ["Generator", "Prefilled", "TextStream", "best_device", "best_dtype", "check_text"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,17 @@ _PLACES = re.compile("\ue000(\\d+)\ue001")
 
 _HALF = "\N{REPLACEMENT CHARACTER}"
 """What the bytes of an unfinished character decode to."""
+
+
+class Prefilled(NamedTuple):
+    """What reading a prompt leaves behind."""
+
+    logits: Tensor
+    """``(vocabulary,)`` after the last token, in the model's dtype."""
+    cache: Any
+    """Keys and values of each layer, a ``Cache`` of :mod:`transformers`."""
+    n_tokens: int
+    """Length of the prompt."""
 
 
 class Generator:
@@ -279,20 +290,50 @@ class Generator:
     def _sample(
         self, input_ids: Sequence[int], max_new_tokens: int, temperature: float
     ) -> Iterator[int]:
+        yield from self.continue_from(
+            self.prefill(input_ids), max_new_tokens=max_new_tokens, temperature=temperature
+        )
+
+    def prefill(self, input_ids: Sequence[int]) -> Prefilled:
+        """Read a prompt in one forward pass of the whole model.
+
+        Args:
+            input_ids: the prompt, at least one token.
+        """
+        with self.lock, torch.inference_mode():
+            out = self.model(
+                input_ids=torch.tensor([list(input_ids)], device=self.device),
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        return Prefilled(out.logits[0, -1], out.past_key_values, len(input_ids))
+
+    def continue_from(
+        self, read: Prefilled, *, max_new_tokens: int, temperature: float = 0.0
+    ) -> Iterator[int]:
+        """Token ids after a prompt, up to the one that ends the model's turn, which is left out.
+
+        The cache of ``read`` grows with every token. It may hold less than the prompt (a
+        compressed cache): positions count on from the prompt's end all the same.
+        """
         stop = self._stop_ids()
-        step = torch.tensor([list(input_ids)], device=self.device)
-        cache = None
-        for _ in range(max_new_tokens):
-            with self.lock, torch.inference_mode():
-                out = self.model(
-                    input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1
-                )
-                cache = out.past_key_values
-                token = _choose(out.logits[0, -1], temperature)
+        logits = read.logits
+        for position in range(read.n_tokens, read.n_tokens + max_new_tokens):
+            token = _choose(logits, temperature)
             if token in stop:
                 return
             yield token
-            step = torch.tensor([[token]], device=self.device)
+            if position + 1 == read.n_tokens + max_new_tokens:
+                return
+            at = torch.tensor([position], device=self.device)
+            with self.lock, torch.inference_mode():
+                logits = self.model(
+                    input_ids=torch.tensor([[token]], device=self.device),
+                    past_key_values=read.cache,
+                    position_ids=at[None],
+                    cache_position=at,  # else counted from the cache's first layer
+                    use_cache=True,
+                ).logits[0, -1]
 
     def _stop_ids(self) -> set[int]:
         configured = self.model.generation_config.eos_token_id

@@ -1,0 +1,163 @@
+"""Text methods: what of a long context is kept for a question, under a token budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+from s3_retriever.engine import Engine
+from s3_retriever.evaluate.budget import BudgetFiller
+from s3_retriever.evaluate.collection import Collection, Place
+from s3_retriever.evaluate.longbench.records import Record
+from s3_retriever.evaluate.longbench.tasks import TASKS, Family
+from s3_retriever.evaluate.methods.bm25 import ChunkBM25
+from s3_retriever.evaluate.methods.dense import DenseChunks
+from s3_retriever.evaluate.methods.hyde_rerank import HyDERerankChunks
+from s3_retriever.evaluate.methods.method import Method
+from s3_retriever.evaluate.methods.rerank import DenseRerankChunks
+from s3_retriever.evaluate.methods.s3 import PUBLISHED, S3, S3Fast, S3Hybrid, S3Pure
+from s3_retriever.evaluate.sharing import stopwatch
+from s3_retriever.types import Document
+
+__all__ = ["SUMMARY_KERNEL", "TEXT_METHODS", "Shortened", "Shortener", "TextMethod"]
+
+SUMMARY_KERNEL = 48
+"""Width of the published density for summaries; for questions it is 8 (2601.17702, "Settings")."""
+
+
+class TextMethod(NamedTuple):
+    """How a retrieval method takes part in the table."""
+
+    make: Callable[[Engine, Family], Method]
+    depth: int | None = None
+    """Only so many of the ranking's first places count."""
+
+
+_Published = TypeVar("_Published", S3Pure, S3Hybrid)
+
+
+def _published(make: Callable[[Engine], _Published]) -> Callable[[Engine, Family], Method]:
+    """The published settings, which differ for summaries."""
+
+    def made(engine: Engine, family: Family) -> Method:
+        method = make(engine)
+        if family == "summary":
+            density = PUBLISHED.density.model_copy(update={"kernel": SUMMARY_KERNEL})
+            method.settings = PUBLISHED.model_copy(update={"density": density})
+        return method
+
+    return made
+
+
+TEXT_METHODS: dict[str, TextMethod] = {
+    "bm25": TextMethod(lambda engine, _: ChunkBM25(engine)),
+    "rag-dense": TextMethod(lambda engine, _: DenseChunks(engine), depth=100),
+    "rag-rerank": TextMethod(lambda engine, _: DenseRerankChunks(engine), depth=40),
+    "hyde-rerank": TextMethod(lambda engine, _: HyDERerankChunks(engine), depth=40),
+    "s3-pure": TextMethod(_published(S3Pure)),
+    "s3-hybrid": TextMethod(_published(S3Hybrid)),
+    "s3-fast": TextMethod(lambda engine, _: S3Fast(engine)),
+    "s3": TextMethod(lambda engine, _: S3(engine)),
+}
+"""By name. The peers rank disjoint segments of 256 tokens, as published: dense retrieval its best
+100, the cross-encoder the best 40 of them."""
+
+
+@dataclass(frozen=True)
+class Shortened:
+    """What a method keeps of a context."""
+
+    text: str
+    """Pieces of the context in its order; a line break where something is left out."""
+    n_tokens: int
+    """Of ``text``, in the generator's tokens."""
+    scan_s: float
+    """Seconds of reading the whole context, before any question."""
+    retrieve_s: float
+    """Seconds of ranking for the question and filling the budget."""
+
+
+class Shortener:
+    """Shortens records by the text methods; what several of them make of a record is made once.
+
+    Example:
+        >>> from s3_retriever import Engine
+        >>> engine = Engine.from_profile("smollm2-135m-instruct")
+        >>> tale = "It rained. " * 20 + "The keeper of the light was Ada. " + "It was cold. " * 20
+        >>> record = Record("1", "hotpotqa", "Who kept the light?", tale, ("Ada",))
+        >>> Shortener(engine).shorten(record, "s3", 10).text
+        'The keeper of the light was Ada.'
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Read with the engine's model; its index is not touched."""
+        self._engine = engine
+        self._made: dict[tuple[str, Family], Method] = {}
+        self._last: tuple[Record, Collection] | None = None
+
+    def shorten(self, record: Record, method: str, max_tokens: int) -> Shortened:
+        """What ``method`` keeps of the whole context, which no window limits.
+
+        Args:
+            record: its context is one document.
+            method: a key of :data:`TEXT_METHODS`.
+            max_tokens: budget, in the generator's tokens.
+
+        Raises:
+            MethodUnavailable: the method cannot run here; the message says why.
+        """
+        collection = self._collection(record)
+        using = self.method(method, record)
+        with stopwatch() as scan:
+            using.read(collection)
+        with stopwatch() as retrieve:
+            ranking = using.rank(TASKS[record.task].question(record.input))
+            ranking = ranking[: TEXT_METHODS[method].depth]
+            text, n_tokens = self._filled(collection, ranking, max_tokens)
+        return Shortened(text, n_tokens, scan.seconds, retrieve.seconds)
+
+    def method(self, name: str, record: Record) -> Method:
+        """The method as it is used for a record's task, made once.
+
+        Raises:
+            MethodUnavailable: see :meth:`shorten`.
+        """
+        family = TASKS[record.task].family
+        if (name, family) not in self._made:
+            self._made[name, family] = TEXT_METHODS[name].make(self._engine, family)
+        return self._made[name, family]
+
+    def _collection(self, record: Record) -> Collection:
+        """The same object for the same record: that is how methods share what they make of it."""
+        if self._last is None or self._last[0] != record:
+            self._last = record, Collection((Document(record.id, record.context),), ())
+        return self._last[1]
+
+    def _filled(
+        self, collection: Collection, ranking: Sequence[Place], max_tokens: int
+    ) -> tuple[str, int]:
+        """The best places that fit, as one text: the breaks between them cost tokens, too."""
+        count = self._engine.generator.count_tokens
+        places = BudgetFiller(collection, count).fill(ranking, max_tokens)
+        while True:
+            text = collection.text_of(list(_merged(sorted(places), collection)))
+            n_tokens = count(text)
+            if n_tokens <= max_tokens:
+                return text, n_tokens
+            places.pop()  # the worst
+
+
+def _merged(places: Sequence[Place], collection: Collection) -> Iterator[Place]:
+    """Places in the text's order, with neighbours that only white space parts as one."""
+    last: Place | None = None
+    for place in places:
+        if last is None:
+            last = place
+        elif not collection.text(Place(place.doc_id, last.end, place.start)).strip():
+            last = last._replace(end=max(last.end, place.end))
+        else:
+            yield last
+            last = place
+    if last is not None:
+        yield last

@@ -1,0 +1,91 @@
+"""Text methods: what is kept, in which order, at what price."""
+
+from __future__ import annotations
+
+import pytest
+
+from s3_retriever import Engine
+from s3_retriever.evaluate.collection import Collection, Place
+from s3_retriever.evaluate.longbench.contexts import TEXT_METHODS, Shortener, _merged
+from s3_retriever.evaluate.longbench.records import Record
+from s3_retriever.evaluate.methods.method import MethodUnavailable
+from s3_retriever.evaluate.methods.s3 import S3Hybrid, S3Pure
+from s3_retriever.types import Document
+
+FACTS = (
+    "The lighthouse on Skerry Point was finished in 1887 by the engineer Ada Quill.",
+    "Sourdough needs no bought yeast; flour and water are left to ferment for a week.",
+    "The ferry to the island leaves at noon, except on Sundays, when it does not run.",
+    "Bees sleep five to eight hours a day, and they like to sleep close to other bees.",
+)
+TEXT = "\n\n".join(f"{fact} {'Nothing else is known of it, they say. ' * 6}" for fact in FACTS)
+RECORD = Record("1", "hotpotqa", "Who built the lighthouse on Skerry Point?", TEXT, ("Ada Quill",))
+
+
+@pytest.mark.parametrize("name", ["bm25", "rag-dense", "s3-hybrid", "s3"])
+def test_the_answer_is_kept_within_the_budget(engine: Engine, name: str) -> None:
+    found = Shortener(engine).shorten(RECORD, name, 90)
+    assert "Ada Quill" in found.text
+    assert found.n_tokens == engine.generator.count_tokens(found.text) <= 90
+    assert found.scan_s > 0
+    assert found.retrieve_s > 0
+
+
+def test_pieces_stand_in_the_order_of_the_text_and_breaks_are_paid_for(engine: Engine) -> None:
+    collection = Collection((Document("d", "One. Two. Three."),), ())
+    best_last = [Place("d", 10, 16), Place("d", 0, 4)]
+    shortener, count = Shortener(engine), engine.generator.count_tokens
+    pieces = count("One.") + count("Three.")
+    assert shortener._filled(collection, best_last, pieces + 1) == ("One.\nThree.", pieces + 1)
+    assert shortener._filled(collection, best_last, pieces) == ("Three.", count("Three."))
+
+
+def test_what_all_of_it_costs_buys_all_of_it(engine: Engine) -> None:
+    assert Shortener(engine).shorten(RECORD, "bm25", 10_000).text == TEXT
+
+
+def test_a_summary_asks_its_instruction_with_the_published_kernel(engine: Engine) -> None:
+    shortener = Shortener(engine)
+    summary = Record("2", "gov_report", "", TEXT, ("Light.",))
+    assert shortener.shorten(summary, "s3-hybrid", 90).n_tokens > 45
+    wide = shortener.method("s3-hybrid", summary)
+    narrow = shortener.method("s3-hybrid", RECORD)
+    assert isinstance(wide, S3Hybrid)
+    assert isinstance(narrow, S3Hybrid)
+    assert wide.settings.density.kernel == 48
+    assert narrow.settings.density.kernel == 8
+    assert S3Pure.settings.density.kernel == 8
+
+
+def test_several_methods_scan_once_and_are_all_charged(engine: Engine) -> None:
+    shortener = Shortener(engine)
+    first = shortener.shorten(RECORD, "s3-pure", 100)
+    index = shortener.method("s3-pure", RECORD).index  # type: ignore[attr-defined]
+    second = shortener.shorten(RECORD, "s3-fast", 100)
+    assert shortener.method("s3-fast", RECORD).index is index  # type: ignore[attr-defined]
+    assert second.scan_s == pytest.approx(first.scan_s, rel=0.2)
+
+
+def test_depths_are_the_published_ones() -> None:
+    depths = {name: method.depth for name, method in TEXT_METHODS.items() if method.depth}
+    assert depths == {"rag-dense": 100, "rag-rerank": 40, "hyde-rerank": 40}
+
+
+def test_missing_weights_are_said(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def refuse(*_: object, **__: object) -> str:
+        raise LocalEntryNotFoundError("no connection")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    for name in ("rag-rerank", "hyde-rerank"):
+        with pytest.raises(MethodUnavailable, match="bge-reranker-v2-m3"):
+            Shortener(engine).shorten(RECORD, name, 100)
+
+
+def test_neighbours_become_one_piece() -> None:
+    collection = Collection((Document("d", "One. Two.\n\nThree. Four."),), ())
+    one, two, four = Place("d", 0, 4), Place("d", 5, 9), Place("d", 18, 23)
+    assert list(_merged([one, two, four], collection)) == [Place("d", 0, 9), four]
+    assert list(_merged([], collection)) == []
