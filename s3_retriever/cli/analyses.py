@@ -129,7 +129,66 @@ def size(
     _show(result, size_page(result), json_out)
 
 
-ANALYSES = (consistency, size)
+def figure(
+    question: Annotated[
+        Optional[str], typer.Option(help="A question of your own, asked of --context.")
+    ] = None,
+    context: Annotated[Optional[Path], typer.Option(help="A text file for --question.")] = None,
+    data: Annotated[
+        Optional[Path], typer.Option(help="Multi-hop records from which five more are chosen.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=5, help="Questions to choose among.")] = 40,
+    seed: SeedOption = 0,
+    json_out: FiguresOption = None,
+    plot_out: PlotOption = None,
+    profile: ProfileOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Draw where the model looks, beside dense sentence scores, wins and losses both."""
+    from s3_retriever.evaluate.analyses.figure import (
+        RULE,
+        as_record,
+        choose,
+        figure_page,
+        own_question,
+        plot_figure,
+    )
+    from s3_retriever.evaluate.datasets import load_collections
+    from s3_retriever.evaluate.datasets.records import read_text
+
+    if (question is None) != (context is None):
+        raise InputError("--question and --context belong together")
+    if question is None and data is None:
+        raise InputError("give --question and --context, or --data, or all three")
+    _check(json_out, plot_out)
+    chosen = [own_question(question, read_text(context))] if question and context else []
+    collections = load_collections(data, limit=limit, seed=seed) if data else []
+    engine = _engine(profile, model, device)
+    everything = None
+    if data:
+        with progress_bar() as bar:
+            task = bar.add_task("questions", total=len(collections), note="")
+            found, everything = choose(
+                engine, collections, lambda done: bar.update(task, completed=done)
+            )
+        chosen += found
+    with waiting("drawing ..."):
+        records = [as_record(engine, one) for one in chosen]
+        if plot_out:
+            plot_figure(engine, chosen, plot_out)
+    result = {
+        "data": data.name if data else None,
+        "seed": seed,
+        "profile": engine.profile.card.name,
+        "rule": RULE,
+        "all": everything,
+        "chosen": records,
+    }
+    _show(result, figure_page(everything, records), json_out)
+
+
+ANALYSES = (consistency, figure, size)
 """The commands, under their functions' names."""
 
 
