@@ -18,6 +18,7 @@ from s3_retriever.cli.options import (
     ProfileOption,
     SeedOption,
     check_outputs,
+    parse_names,
     parse_numbers,
 )
 from s3_retriever.errors import InputError
@@ -188,7 +189,77 @@ def figure(
     _show(result, figure_page(everything, records), json_out)
 
 
-ANALYSES = (consistency, figure, size)
+def fluency(
+    data: Annotated[Path, typer.Option(help="A LongBench file, or multi-hop records.")],
+    tasks: Annotated[
+        Optional[str], typer.Option(help="Of a LongBench file. Default: all that ask questions.")
+    ] = None,
+    budget: Annotated[int, typer.Option(min=1, help="Tokens of a compressed context.")] = 256,
+    limit: Annotated[int, typer.Option(min=1, help="Questions; of LongBench, of each task.")] = 40,
+    seed: SeedOption = 0,
+    json_out: FiguresOption = None,
+    plot_out: PlotOption = None,
+    profile: ProfileOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Compare next token and gold answer after compressed and full contexts (Table 3)."""
+    from s3_retriever.evaluate.analyses.asked import QA_TASKS, load_asked
+    from s3_retriever.evaluate.analyses.fluency import fluency_page, measure_fluency, plot_fluency
+
+    wanted = parse_names(tasks, QA_TASKS, "tasks")
+    _check(json_out, plot_out)
+    records = load_asked(data, tasks=wanted, limit=limit, seed=seed)
+    engine = _engine(profile, model, device)
+    with progress_bar() as bar:
+        task = bar.add_task("questions", total=len(records), note="")
+        found = measure_fluency(
+            engine,
+            records,
+            budget=budget,
+            seed=seed,
+            on_record=lambda done: bar.update(task, completed=done),
+        )
+    result = {"data": data.name, "seed": seed, "profile": engine.profile.card.name, **found}
+    if plot_out:
+        plot_fluency(result, plot_out)
+    _show(result, fluency_page(result), json_out)
+
+
+def layers(
+    data: Annotated[list[Path], typer.Option(help="Multi-hop records; may be given again.")],
+    budget: Annotated[int, typer.Option(min=1, help="Tokens of a shortened context.")] = 256,
+    limit: Annotated[int, typer.Option(min=1, help="Questions of each file.")] = 20,
+    seed: SeedOption = 0,
+    json_out: FiguresOption = None,
+    plot_out: PlotOption = None,
+    profile: ProfileOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Measure what each further layer of codes adds (Table 2)."""
+    from s3_retriever.evaluate.analyses.layers import layers_page, measure_layers, plot_layers
+    from s3_retriever.evaluate.datasets import load_collections
+
+    _check(json_out, plot_out)
+    drawn = {path.stem: load_collections(path, limit=limit, seed=seed) for path in data}
+    engine = _engine(profile, model, device)
+    with progress_bar() as bar:
+        task = bar.add_task("questions", total=sum(map(len, drawn.values())), note="")
+        found = measure_layers(
+            engine,
+            drawn,
+            budget=budget,
+            seed=seed,
+            on_question=lambda done: bar.update(task, completed=done),
+        )
+    result = {"seed": seed, "profile": engine.profile.card.name, **found}
+    if plot_out:
+        plot_layers(result, plot_out)
+    _show(result, layers_page(result), json_out)
+
+
+ANALYSES = (consistency, figure, fluency, layers, size)
 """The commands, under their functions' names."""
 
 

@@ -17,6 +17,7 @@ from s3_retriever.cli.options import (
     ProfileOption,
     SeedOption,
     check_outputs,
+    parse_names,
     parse_numbers,
 )
 from s3_retriever.errors import InputError
@@ -72,7 +73,7 @@ def retrieval(
     from s3_retriever.evaluate.report import report
     from s3_retriever.evaluate.retrieval import evaluate_retrieval
 
-    names = _names(methods, list(METHODS))
+    names = parse_names(methods, METHODS, "methods")
     wanted = parse_numbers(budgets, "--budgets")
     check_outputs(json_out, report_out, plot_out)
     if plot_out:
@@ -159,13 +160,6 @@ def stages(
     for stage, recall in found.items():
         row = f"{stage:<28} {recall['mean']:.3f} ({recall['low']:.3f} to {recall['high']:.3f})"
         console.print(row, soft_wrap=True, markup=False, highlight=False)
-
-
-def _names(given: str | None, known: list[str]) -> list[str]:
-    names = known if given is None else list(dict.fromkeys(n.strip() for n in given.split(",")))
-    if unknown := [name for name in names if name not in known]:
-        raise InputError(f"unknown methods {', '.join(unknown)}; known: {', '.join(known)}")
-    return names
 
 
 for _command in ANALYSES:

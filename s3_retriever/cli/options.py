@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -29,6 +30,7 @@ __all__ = [
     "SeedOption",
     "check_outputs",
     "parse_filter",
+    "parse_names",
     "parse_numbers",
 ]
 
@@ -116,3 +118,21 @@ def check_outputs(*outs: Path | None) -> None:
     for out in outs:
         if out and not out.absolute().parent.is_dir():
             raise InputError(f"{out} cannot be written: its folder does not exist")
+
+
+def parse_names(given: str | None, known: Iterable[str], what: str) -> list[str]:
+    """The names of an option that takes several with commas between; all without it.
+
+    Raises:
+        InputError: a name is not known; lists those that are.
+
+    Example:
+        >>> parse_names("b, a,b", ["a", "b", "c"], "letters")
+        ['b', 'a']
+    """
+    if given is None:
+        return list(known)
+    names = list(dict.fromkeys(name.strip() for name in given.split(",")))
+    if unknown := [name for name in names if name not in list(known)]:
+        raise InputError(f"unknown {what} {', '.join(unknown)}; known: {', '.join(known)}")
+    return names

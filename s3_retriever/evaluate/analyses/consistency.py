@@ -382,8 +382,8 @@ def plot_consistency(result: Mapping[str, Any], path: Path) -> None:
                 continue
             means = [result["variants"][variant][str(s)][metric]["mean"] for s in sizes]
             axes.plot(sizes, means, color=colour, marker=marker, label=variant)
-        if metric != "relative_error":
-            axes.set_ylim(top=1.02)
+        if metric.startswith("iou"):
+            axes.set_ylim(0, 1.03)
     recall = grid[len(panels) - 1]
     for scoring, line in (("attention", "-"), ("coactivation", ":")):
         for variant, (colour, marker) in styles.items():
@@ -397,6 +397,6 @@ def plot_consistency(result: Mapping[str, Any], path: Path) -> None:
     recall.set_xlabel("solid: attention, dotted: Eq. 7; pale: one pass", fontsize="small")
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
-    grid[0].legend(fontsize="small")
-    figure.supxlabel("tokens of a chunk")
-    figure.savefig(path, dpi=80)
+    grid[0].legend(fontsize="small", loc="lower right")
+    figure.supxlabel("tokens of a chunk", fontsize="medium")
+    figure.savefig(path, dpi=72)

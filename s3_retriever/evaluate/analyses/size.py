@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from s3_retriever.errors import InputError
+from s3_retriever.evaluate.analyses.cut_codes import cut_codes, cut_profile
 from s3_retriever.evaluate.markdown import table
 from s3_retriever.evaluate.plot import require_matplotlib
 from s3_retriever.index.description import describe
@@ -84,22 +85,11 @@ def _measure(
     profile: Profile, coded: Sequence[CodedDocument], hookpoints: int, k: int
 ) -> dict[str, Any]:
     """One index, written and removed again."""
-    card = profile.card.model_copy(
-        update={"hookpoints": profile.card.hookpoints[:hookpoints], "k": k, "heads": ()}
-    )
-    cut = [
-        CodedDocument(
-            c.document,
-            c.tokens,
-            np.ascontiguousarray(c.ids[:, :hookpoints, :k]),
-            np.ascontiguousarray(c.activations[:, :hookpoints, :k]),
-        )
-        for c in coded
-    ]
+    kept = range(hookpoints)
     with tempfile.TemporaryDirectory(prefix="s3-retriever-size-") as folder:
-        index = Index(Path(folder) / "index", Profile(card, profile.saes[:hookpoints]))
+        index = Index(Path(folder) / "index", cut_profile(profile, kept, k))
         with index.writing():
-            index.commit(cut)
+            index.commit(cut_codes(coded, kept, k))
         found = describe(index.folder, index.snapshot)
     n = found["tokens"]
     parts = {**found["forward_bytes"], "tantivy": found["bytes"]["tantivy"]}
@@ -156,15 +146,9 @@ def plot_sizes(result: Mapping[str, Any], path: Path) -> None:
             heights = np.array([row["bytes_per_token"][part] for row in rows])
             axes.bar(names, heights, 0.6, bottom=bottom, label=part)
             bottom += heights
-        axes.plot(
-            names,
-            [row["formula"] for row in rows],
-            "_",
-            markersize=34,
-            markeredgewidth=2.5,
-            color="black",
-            label="4 x layers x k",
-        )
+        at = np.arange(len(rows))
+        values = [row["formula"] for row in rows]
+        axes.hlines(values, at - 0.36, at + 0.36, "black", linewidth=2.5, label="4 x layers x k")
         axes.set_xlabel(label)
         axes.grid(axis="y", alpha=0.3)
         axes.set_axisbelow(True)
