@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from rich.text import Text
 from typer.core import TyperGroup
 
+from s3_retriever.cli.analyses import ANALYSES
 from s3_retriever.cli.ask import ask
 from s3_retriever.cli.bench import bench
 from s3_retriever.cli.calibrate import calibrate
@@ -21,6 +22,7 @@ from s3_retriever.cli.doctor import doctor
 from s3_retriever.cli.evaluate import evaluate
 from s3_retriever.cli.index import index
 from s3_retriever.cli.info import info
+from s3_retriever.cli.longbench import longbench
 from s3_retriever.cli.migrate import migrate
 from s3_retriever.cli.search import search
 from s3_retriever.cli.train import train
@@ -70,6 +72,8 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
 )
 for _command in _COMMANDS:
     app.command(_command.__name__.rstrip("_").replace("_", "-"))(_command)
+for _measure in (longbench, *ANALYSES):
+    evaluate.command()(_measure)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(bench, name="bench")
 

@@ -8,7 +8,6 @@ from typing import Annotated, Optional
 
 import typer
 
-from s3_retriever.cli.analyses import ANALYSES
 from s3_retriever.cli.display import console, progress_bar, waiting
 from s3_retriever.cli.options import (
     DeviceOption,
@@ -160,7 +159,3 @@ def stages(
     for stage, recall in found.items():
         row = f"{stage:<28} {recall['mean']:.3f} ({recall['low']:.3f} to {recall['high']:.3f})"
         console.print(row, soft_wrap=True, markup=False, highlight=False)
-
-
-for _command in ANALYSES:
-    evaluate.command(_command.__name__)(_command)

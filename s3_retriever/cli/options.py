@@ -94,6 +94,24 @@ def parse_filter(text: str | None) -> dict[str, Any] | None:
     return found
 
 
+def parse_names(given: str | None, known: Iterable[str], what: str) -> list[str]:
+    """The names of an option that takes several with commas between; all without it.
+
+    Raises:
+        InputError: a name is not known; lists those that are.
+
+    Example:
+        >>> parse_names("b, a,b", ["a", "b", "c"], "letters")
+        ['b', 'a']
+    """
+    if given is None:
+        return list(known)
+    names = list(dict.fromkeys(name.strip() for name in given.split(",")))
+    if unknown := [name for name in names if name not in list(known)]:
+        raise InputError(f"unknown {what} {', '.join(unknown)}; known: {', '.join(known)}")
+    return names
+
+
 def parse_numbers(text: str, option: str) -> list[int]:
     """Positive numbers with commas between, ascending, each once.
 
@@ -118,21 +136,3 @@ def check_outputs(*outs: Path | None) -> None:
     for out in outs:
         if out and not out.absolute().parent.is_dir():
             raise InputError(f"{out} cannot be written: its folder does not exist")
-
-
-def parse_names(given: str | None, known: Iterable[str], what: str) -> list[str]:
-    """The names of an option that takes several with commas between; all without it.
-
-    Raises:
-        InputError: a name is not known; lists those that are.
-
-    Example:
-        >>> parse_names("b, a,b", ["a", "b", "c"], "letters")
-        ['b', 'a']
-    """
-    if given is None:
-        return list(known)
-    names = list(dict.fromkeys(name.strip() for name in given.split(",")))
-    if unknown := [name for name in names if name not in list(known)]:
-        raise InputError(f"unknown {what} {', '.join(unknown)}; known: {', '.join(known)}")
-    return names

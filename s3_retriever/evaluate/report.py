@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from s3_retriever.evaluate.markdown import interval, table
+from s3_retriever.evaluate.markdown import interval, section, table
 from s3_retriever.evaluate.summary import PASSAGES, headline_budget
 
 __all__ = ["report"]
@@ -31,18 +31,18 @@ def report(result: Mapping[str, Any]) -> str:
         "filled from the same ranking.",
     ]
     if any(figures["evidence_recall"] for figures in ran.values()):
-        lines += _section(
+        lines += section(
             "Evidence recall by budget",
             "Share of the gold sentences that stand in the retrieved text.",
             *_by_budget(methods, result["budgets"], "evidence_recall", interval),
         )
-    lines += _section(
+    lines += section(
         f"Other figures at {headline_budget(result['budgets'])} tokens",
         "Passage recall, nDCG and recall@100 are of the whole ranking. Milliseconds are the median "
         "of a question, index seconds all reading.",
         *_others(ran, str(headline_budget(result["budgets"]))),
     )
-    lines += _section(
+    lines += section(
         "Tokens used by budget",
         "What a method leaves unused is wasted.",
         *_by_budget(ran, result["budgets"], "tokens_used", lambda value: f"{value:.1f}"),
@@ -50,10 +50,6 @@ def report(result: Mapping[str, Any]) -> str:
     lines += _notes(methods)
     lines += _comparisons(result["comparisons"])
     return "\n".join(lines) + "\n"
-
-
-def _section(title: str, text: str, *lines: str) -> list[str]:
-    return ["", f"## {title}", "", text, "", *lines]
 
 
 def _by_budget(
@@ -119,7 +115,7 @@ def _comparisons(comparisons: Mapping[str, Mapping[str, Any]]) -> list[str]:
     ]
     if not rows:
         return []
-    return _section(
+    return section(
         "Differences from the best peer",
         "Paired by question.",
         *table(["at", "best peer", "method", "difference"], rows),

@@ -77,10 +77,26 @@ def _pyramidkv(budget: int, n_tokens: int) -> Any:
     return _presses().PyramidKVPress(_ratio(budget, n_tokens), window_size=_WINDOW)
 
 
+def _h2o(budget: int, n_tokens: int) -> Any:
+    _presses()
+    from s3_retriever.evaluate.longbench.h2o import H2OPress
+
+    return H2OPress(_ratio(budget, n_tokens))
+
+
+def _dynamic(budget: int, n_tokens: int) -> Any:
+    _presses()
+    from s3_retriever.evaluate.longbench.dynamic_kv import DynamicKVPress
+
+    return DynamicKVPress(_ratio(budget, n_tokens), window_size=_WINDOW)
+
+
 CACHE_METHODS: dict[str, Callable[[int, int], Any]] = {
     "streaming-llm": _streaming_llm,
+    "h2o": _h2o,
     "snapkv": _snapkv,
     "pyramidkv": _pyramidkv,
+    "dynamic": _dynamic,
 }
 """Makes the kvpress press of a method for a budget and a prompt's length, both in tokens."""
 

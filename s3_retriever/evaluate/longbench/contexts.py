@@ -9,10 +9,11 @@ from typing import NamedTuple, TypeVar
 from s3_retriever.engine import Engine
 from s3_retriever.evaluate.budget import BudgetFiller
 from s3_retriever.evaluate.collection import Collection, Place
+from s3_retriever.evaluate.device import peak_memory
 from s3_retriever.evaluate.longbench.records import Record
 from s3_retriever.evaluate.longbench.tasks import TASKS, Family
 from s3_retriever.evaluate.methods.bm25 import ChunkBM25
-from s3_retriever.evaluate.methods.dense import DenseChunks
+from s3_retriever.evaluate.methods.dense import Dense, DenseChunks
 from s3_retriever.evaluate.methods.hyde_rerank import HyDERerankChunks
 from s3_retriever.evaluate.methods.method import Method
 from s3_retriever.evaluate.methods.rerank import DenseRerankChunks
@@ -76,6 +77,8 @@ class Shortened:
     """Seconds of reading the whole context, before any question."""
     retrieve_s: float
     """Seconds of ranking for the question and filling the budget."""
+    peak_bytes: int
+    """Memory that both took (:func:`~s3_retriever.evaluate.device.peak_memory`)."""
 
 
 class Shortener:
@@ -95,6 +98,7 @@ class Shortener:
         self._engine = engine
         self._made: dict[tuple[str, Family], Method] = {}
         self._last: tuple[Record, Collection] | None = None
+        self._read_peaks: dict[type, int] = {}
 
     def shorten(self, record: Record, method: str, max_tokens: int) -> Shortened:
         """What ``method`` keeps of the whole context, which no window limits.
@@ -109,13 +113,15 @@ class Shortener:
         """
         collection = self._collection(record)
         using = self.method(method, record)
-        with stopwatch() as scan:
+        device = self._engine.generator.device
+        with peak_memory(device) as reading, stopwatch() as scan:
             using.read(collection)
-        with stopwatch() as retrieve:
+        with peak_memory(device) as ranking_it, stopwatch() as retrieve:
             ranking = using.rank(TASKS[record.task].question(record.input))
             ranking = ranking[: TEXT_METHODS[method].depth]
             text, n_tokens = self._filled(collection, ranking, max_tokens)
-        return Shortened(text, n_tokens, scan.seconds, retrieve.seconds)
+        peak = max(self._read_peak(using, reading.bytes), ranking_it.bytes)
+        return Shortened(text, n_tokens, scan.seconds, retrieve.seconds, peak)
 
     def method(self, name: str, record: Record) -> Method:
         """The method as it is used for a record's task, made once.
@@ -132,7 +138,13 @@ class Shortener:
         """The same object for the same record: that is how methods share what they make of it."""
         if self._last is None or self._last[0] != record:
             self._last = record, Collection((Document(record.id, record.context),), ())
+            self._read_peaks.clear()
         return self._last[1]
+
+    def _read_peak(self, method: Method, n_bytes: int) -> int:
+        """What reading took: of methods that share what they read, what it took the first."""
+        sharing = next((kind for kind in (S3, Dense) if isinstance(method, kind)), type(method))
+        return self._read_peaks.setdefault(sharing, n_bytes)
 
     def _filled(
         self, collection: Collection, ranking: Sequence[Place], max_tokens: int

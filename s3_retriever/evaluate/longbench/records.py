@@ -112,4 +112,6 @@ def _record(line: Any) -> Record:
     texts = [record.id, record.task, record.input, record.context, *record.answers]
     if isinstance(line["answers"], str) or not all(isinstance(text, str) for text in texts):
         raise TypeError("ids and texts must be strings, answers a list of them")
+    if not record.answers:
+        raise ValueError("no answer counts")
     return record

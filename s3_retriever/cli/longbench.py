@@ -1,0 +1,110 @@
+"""``s3-retriever evaluate longbench``: the published main table."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from s3_retriever.cli.display import console, errors, progress_bar, waiting
+from s3_retriever.cli.options import DeviceOption, ModelOption, ProfileOption, parse_names
+
+__all__ = ["longbench"]
+
+
+def longbench(
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of the answers (a line each) and of table.md and table.json. The same "
+            "command goes on where it was stopped."
+        ),
+    ],
+    data: Annotated[
+        Optional[list[Path]],
+        typer.Option(help="LongBench's JSON lines; may be repeated. Default: the hub's LongBench."),
+    ] = None,
+    methods: Annotated[
+        Optional[str], typer.Option(help="Names with commas between. Default: all.")
+    ] = None,
+    tasks: Annotated[
+        Optional[str], typer.Option(help="Names with commas between. Default: all nine.")
+    ] = None,
+    budget: Annotated[
+        int, typer.Option(min=65, help="Tokens of a shortened context, positions of a cache.")
+    ] = 1024,
+    limit: Annotated[
+        Optional[int], typer.Option(min=1, help="At most so many records of each task.")
+    ] = None,
+    shots: Annotated[
+        int, typer.Option(min=0, help="Examples before the question, of records not asked.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Of the draws and the intervals.")] = 0,
+    profile: ProfileOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Answer LongBench with every system under one protocol: the published main table."""
+    from s3_retriever.engine import DEFAULT_PROFILE, Engine
+    from s3_retriever.evaluate.longbench.answers import AnswerFile
+    from s3_retriever.evaluate.longbench.contexts import Shortener
+    from s3_retriever.evaluate.longbench.figures import figures
+    from s3_retriever.evaluate.longbench.metrics import require_rouge
+    from s3_retriever.evaluate.longbench.records import HUB, load_records
+    from s3_retriever.evaluate.longbench.runner import METHODS, Runner
+    from s3_retriever.evaluate.longbench.shots import draw_shots
+    from s3_retriever.evaluate.longbench.table import page
+    from s3_retriever.evaluate.longbench.tasks import TASKS
+
+    names = parse_names(methods, METHODS, "methods")
+    wanted = parse_names(tasks, TASKS, "tasks")
+    if any(TASKS[task].metric == "rouge-l" for task in wanted):
+        require_rouge()
+    records = load_records(data or [], tasks=wanted, limit=limit, seed=seed)
+    with waiting("loading the model ..."):
+        engine = Engine.from_profile(profile or DEFAULT_PROFILE, model=model, device=device)
+    settings: dict[str, Any] = {
+        "model": engine.generator.name,
+        "dtype": str(engine.generator.model.dtype).removeprefix("torch."),
+        "window": engine.generator.window,
+        "profile": engine.profile.card.name,
+        "data": [path.name for path in data] if data else [HUB],
+        "tasks": wanted,
+        "limit": limit,
+        "budget": budget,
+        "shots": shots,
+        "seed": seed,
+    }
+    answers = AnswerFile(out, settings)
+    shortener = Shortener(engine)
+    every = load_records(data or [], tasks=wanted) if shots else []
+    examples = draw_shots(shortener, every, set(records), shots, seed=seed)
+    runner = Runner(engine, answers, budget=budget, shots=examples, shortener=shortener)
+
+    def write_table() -> str:
+        asked = [(record.task, record.id) for record in records]
+        found = figures(answers.answers, asked, names, skipped=runner.skipped, seed=seed)
+        result = {"settings": settings, **found}
+        text = page(result)
+        (out / "table.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        (out / "table.md").write_text(text, encoding="utf-8")
+        return text
+
+    with progress_bar() as bar:
+        task = bar.add_task("answers", total=None, note="")
+        started, at_start = time.monotonic(), len(answers.answers)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, note=f"{done} of {total}")
+            new = len(answers.answers) - at_start
+            if new:
+                write_table()  # a run that is stopped has its table, too
+                if not errors.is_terminal:  # a log has lines, not a bar
+                    left = (time.monotonic() - started) / new * (total - done)
+                    errors.print(f"{done} of {total} answers, about {left / 60:.0f} minutes left")
+
+        runner.run(records, names, show)
+    console.print(write_table(), soft_wrap=True, markup=False, highlight=False)

@@ -1,0 +1,166 @@
+"""Every method answers every record; what is answered is on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from s3_retriever.engine import Engine
+from s3_retriever.evaluate.longbench.answers import Answer, AnswerFile, Key
+from s3_retriever.evaluate.longbench.caches import CACHE_METHODS, write_compressed
+from s3_retriever.evaluate.longbench.contexts import TEXT_METHODS, Shortener
+from s3_retriever.evaluate.longbench.metrics import score
+from s3_retriever.evaluate.longbench.prompts import Shot, prompt_ids
+from s3_retriever.evaluate.longbench.records import Record
+from s3_retriever.evaluate.longbench.tasks import TASKS
+from s3_retriever.evaluate.longbench.writing import Written, write
+from s3_retriever.evaluate.methods.method import MethodUnavailable
+
+__all__ = ["METHODS", "Runner"]
+
+logger = logging.getLogger(__name__)
+
+METHODS = ("full", *CACHE_METHODS, *TEXT_METHODS)
+"""In the order of the published table, and then this library's own."""
+
+
+class Runner:
+    """Asks methods for answers that are not there yet, a record after the other.
+
+    All methods answer a record before the next one is begun, so a run that is stopped has treated
+    them alike.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        answers: AnswerFile,
+        *,
+        budget: int,
+        shots: Mapping[str, Sequence[Shot]] | None = None,
+        shortener: Shortener | None = None,
+    ) -> None:
+        """Answer with the engine's model.
+
+        Args:
+            engine: its index is not touched.
+            answers: what is there, and where answers are put.
+            budget: tokens of a context, or positions of a cache.
+            shots: examples before the question, by task.
+            shortener: for the text methods; by default a new one.
+        """
+        self._engine = engine
+        self._answers = answers
+        self._budget = budget
+        self._shots = shots or {}
+        self._shortener = shortener or Shortener(engine)
+        self.skipped: dict[str, str] = {}
+        """Why a method does not run here, by method."""
+
+    def run(
+        self,
+        records: Sequence[Record],
+        methods: Sequence[str],
+        on_record: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        """Answer what is not answered.
+
+        Args:
+            records: what is asked.
+            methods: names of :data:`METHODS`.
+            on_record: called with the answers that are there and the number there will be, after
+                each record and once before the first.
+
+        Raises:
+            InputError: a prompt does not fit the window, or a budget is too small for a method.
+        """
+        wanted = [Key(m, record.task, record.id) for record in records for m in methods]
+        on_record(self._done(wanted), self._total(wanted))
+        for record in records:
+            missing = [
+                name
+                for name in methods
+                if name not in self.skipped
+                and Key(name, record.task, record.id) not in self._answers.answers
+            ]
+            for answer in self._answer(record, missing) if missing else ():
+                self._answers.add(answer)
+            on_record(self._done(wanted), self._total(wanted))
+
+    def _done(self, wanted: Sequence[Key]) -> int:
+        answers = self._answers.answers
+        return sum(key in answers for key in wanted if key.method not in self.skipped)
+
+    def _total(self, wanted: Sequence[Key]) -> int:
+        return sum(key.method not in self.skipped for key in wanted)
+
+    def _answer(self, record: Record, methods: Sequence[str]) -> Iterator[Answer]:
+        """Cheap methods last: the long prompt of the first ones is read once for each group."""
+        if "full" in methods:
+            yield self._full(record)
+        if caches := [name for name in methods if name in CACHE_METHODS]:
+            yield from self._compressed(record, caches)
+        for name in methods:
+            if name in TEXT_METHODS:
+                yield from self._shortened(record, name)
+
+    def _full(self, record: Record) -> Answer:
+        ids = self._prompt(record, record.context)
+        written = write(self._engine.generator, ids, TASKS[record.task].max_new_tokens)
+        return self._judged(record, "full", written, len(ids) - len(self._prompt(record, "")))
+
+    def _compressed(self, record: Record, methods: Sequence[str]) -> Iterator[Answer]:
+        ids = self._prompt(record, record.context)
+        answered = write_compressed(
+            self._engine.generator, ids, methods, self._budget, TASKS[record.task].max_new_tokens
+        )
+        try:
+            for name, written in answered:
+                yield self._judged(record, name, written, min(self._budget, len(ids)))
+        except MethodUnavailable as e:  # they all rest on one package
+            for name in methods:
+                self._skip(name, e)
+
+    def _shortened(self, record: Record, name: str) -> Iterator[Answer]:
+        try:
+            short = self._shortener.shorten(record, name, self._budget)
+        except MethodUnavailable as e:
+            self._skip(name, e)
+            return
+        ids = self._prompt(record, short.text)
+        written = write(self._engine.generator, ids, TASKS[record.task].max_new_tokens)
+        answer = self._judged(record, name, written, short.n_tokens)
+        yield dataclasses.replace(
+            answer,
+            seconds=answer.seconds | {"scan": short.scan_s, "retrieve": short.retrieve_s},
+            peak_bytes=max(short.peak_bytes, written.peak_bytes),
+        )
+
+    def _prompt(self, record: Record, context: str) -> list[int]:
+        generator, task = self._engine.generator, TASKS[record.task]
+        limit = generator.window - task.max_new_tokens
+        shots = self._shots.get(record.task, ())
+        return prompt_ids(generator, task, context, record.input, limit=limit, shots=shots)
+
+    def _judged(self, record: Record, method: str, written: Written, n_context: int) -> Answer:
+        return Answer(
+            method=method,
+            task=record.task,
+            id=record.id,
+            prediction=written.text,
+            score=score(TASKS[record.task].metric, written.text, record.answers),
+            n_context_tokens=n_context,
+            n_new_tokens=written.n_tokens,
+            seconds={
+                "scan": 0.0,
+                "retrieve": 0.0,
+                "prefill": written.prefill_s,
+                "decode": written.decode_s,
+            },
+            peak_bytes=written.peak_bytes,
+        )
+
+    def _skip(self, method: str, reason: MethodUnavailable) -> None:
+        logger.warning("%s is skipped: %s", method, reason)
+        self.skipped[method] = str(reason)

@@ -1,0 +1,132 @@
+"""The published main table as a Markdown page, with what each method cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from s3_retriever.evaluate.longbench.answers import STAGES
+from s3_retriever.evaluate.longbench.caches import CACHE_METHODS
+from s3_retriever.evaluate.longbench.figures import SAMPLES
+from s3_retriever.evaluate.longbench.tasks import FAMILIES, TASKS
+from s3_retriever.evaluate.markdown import section, table
+
+__all__ = ["page"]
+
+
+def page(result: Mapping[str, Any]) -> str:
+    """The tables of a run and what has to be known to read them.
+
+    Args:
+        result: what :func:`~s3_retriever.evaluate.longbench.figures.figures` gives, with
+            ``settings``.
+    """
+    methods: Mapping[str, Mapping[str, Any]] = result["methods"]
+    ran = {name: found for name, found in methods.items() if found["average"]}
+    lines = ["# LongBench", "", _protocol(result)]
+    if not ran:
+        lines += ["", "No record is answered by every method yet."]
+    else:
+        lines += section("Scores", _columns(result["tasks"]), *_scores(methods, result["tasks"]))
+        lines += section(
+            "Intervals",
+            f"95%, by bootstrap over each task's records ({SAMPLES} resamples, the same for every "
+            "method).",
+            *_intervals(ran, result["tasks"]),
+        )
+        lines += section("Costs", _COSTS, *_costs(ran))
+    lines += [
+        *(["", "## Not run", ""] if any(f["skipped"] for f in methods.values()) else []),
+        *(f"- {name}: {found['skipped']}" for name, found in methods.items() if found["skipped"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_COSTS = (
+    "Means of a question: seconds of each stage, tokens of the context that is answered from, new "
+    "tokens. A method is charged for the whole scan, though one scan serves all questions on a "
+    "text. Memory is the most that any stage took above what was in use before it; on a CPU it is "
+    "the resident set, which is coarse."
+)
+
+
+def _protocol(result: Mapping[str, Any]) -> str:
+    settings = result["settings"]
+    records = ", ".join(
+        f"{TASKS[task].title} {result['counted'].get(task, 0)} of {n}"
+        for task, n in result["asked"].items()
+    )
+    shots = f"{settings['shots']} examples" if settings["shots"] else "zero-shot"
+    whole = [name for name in result["methods"] if name == "full" or name in CACHE_METHODS]
+    read = (
+        f"{', '.join(whole)} read the prompt whole, cut in the middle to the window of "
+        f"{settings['window']} tokens, the question inside. "
+        if whole
+        else ""
+    )
+    budget = (
+        f"Retrievers read the whole text, whatever the window, and keep {settings['budget']} tokens"
+        f" of it; compressed caches keep as many positions of the prompt."
+    )
+    return (
+        f"{settings['model']} ({settings['dtype']}), profile {settings['profile']}, data "
+        f"{', '.join(settings['data'])}, seed {settings['seed']}. LongBench's prompts ({shots}) in "
+        "the model's chat template, greedy decoding, at most 64 new tokens for questions and 256 "
+        f"for summaries. {read}{budget} Records answered by every method: {records}."
+    )
+
+
+def _columns(tasks: Sequence[str]) -> str:
+    groups = []
+    for family, title in FAMILIES.items():
+        names = [TASKS[task].title for task in tasks if TASKS[task].family == family]
+        metric = "Rouge-L" if family == "summary" else "F1"
+        if names:
+            groups.append(f"{title} ({metric}): {', '.join(names)}.")
+    partial = "" if len(tasks) == len(TASKS) else f" Avg is over these {len(tasks)} tasks only."
+    return (
+        f"Times 100. {' '.join(groups)} Avg is the mean of the columns, retention Avg in percent of"
+        f" full's.{partial}"
+    )
+
+
+def _scores(methods: Mapping[str, Mapping[str, Any]], tasks: Sequence[str]) -> list[str]:
+    rows = []
+    for name, found in methods.items():
+        if not found["average"]:
+            rows.append([name, "not run, see below", *[""] * (len(tasks) + 1)])
+            continue
+        cells = [f"{found['tasks'][task]['mean']:.2f}" for task in tasks]
+        rows.append([name, *cells, _interval(found["average"]), _interval(found["retention"], 0)])
+    return table(["method", *(TASKS[t].title for t in tasks), "Avg", "retention %"], rows)
+
+
+def _intervals(ran: Mapping[str, Mapping[str, Any]], tasks: Sequence[str]) -> list[str]:
+    def cell(value: Mapping[str, float]) -> str:
+        return f"{value['low']:.1f} to {value['high']:.1f}"
+
+    rows = [[name, *(cell(found["tasks"][t]) for t in tasks)] for name, found in ran.items()]
+    return table(["method", *(TASKS[task].title for task in tasks)], rows)
+
+
+def _costs(ran: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    rows = [
+        [
+            name,
+            *(f"{found['seconds'][stage]:.2f}" for stage in (*STAGES, "total")),
+            f"{found['context_tokens']:.0f}",
+            f"{found['new_tokens']:.0f}",
+            f"{found['peak_bytes'] / 2**20:.0f}",
+        ]
+        for name, found in ran.items()
+    ]
+    return table(
+        ["method", *(f"{s} s" for s in STAGES), "total s", "context", "new", "peak MiB"], rows
+    )
+
+
+def _interval(value: Mapping[str, float] | None, digits: int = 2) -> str:
+    if value is None:
+        return ""
+    mean, low, high = (f"{value[part]:.{digits}f}" for part in ("mean", "low", "high"))
+    return f"{mean} ({low} to {high})"
