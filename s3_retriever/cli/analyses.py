@@ -259,7 +259,87 @@ def layers(
     _show(result, layers_page(result), json_out)
 
 
-ANALYSES = (consistency, figure, fluency, layers, size)
+def cost(
+    lengths: Annotated[
+        str, typer.Option(help="Tokens of the prompt: document, question and template.")
+    ] = "1024,2048,4096,8000",
+    systems: Annotated[
+        Optional[str], typer.Option(help="Names with commas between. Default: all.")
+    ] = None,
+    questions: Annotated[int, typer.Option(min=1, help="Asked of the same document.")] = 10,
+    rereads: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Asked of systems that read all of it each time; their average is over these.",
+        ),
+    ] = 2,
+    budget: Annotated[int, typer.Option(min=65, help="Tokens kept by compression.")] = 512,
+    new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 16,
+    clock: Annotated[
+        str,
+        typer.Option(
+            help="wall, or cpu: the processor's seconds, where other work disturbs the machine."
+        ),
+    ] = "wall",
+    json_out: FiguresOption = None,
+    plot_out: PlotOption = None,
+    profile: ProfileOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Measure seconds and peak memory by context length, each system in its own process."""
+    from s3_retriever.cli.demo import sample_documents, sample_questions
+    from s3_retriever.engine import DEFAULT_PROFILE
+    from s3_retriever.evaluate.analyses.cost import (
+        CLOCKS,
+        SYSTEMS,
+        Plan,
+        cost_page,
+        measure_costs,
+        plot_costs,
+    )
+    from s3_retriever.text import sentences
+
+    wanted = parse_numbers(lengths, "--lengths")
+    names = parse_names(systems, SYSTEMS, "systems")
+    [seconds] = parse_names(clock, CLOCKS, "clock")
+    _check(json_out, plot_out)
+    documents = sample_documents()
+    asked = [sample.question for sample in sample_questions()]
+    for document in documents:  # a first sentence stands for a question: what it costs is the same
+        asked += [document.text[a:b] for a, b in sentences(document.text, 0, 400)[:1]]
+    if questions > len(asked):
+        raise InputError(f"--questions: there are {len(asked)} different ones")
+    plan = Plan(
+        profile=profile or DEFAULT_PROFILE,
+        model=model,
+        device=device,
+        text="\n\n".join(document.text for document in documents),
+        questions=tuple(asked[:questions]),
+        rereads=rereads,
+        budget=budget,
+        max_new_tokens=new_tokens,
+    )
+    with progress_bar() as bar:
+        task = bar.add_task("processes", total=len(wanted) * len(names), note="")
+        rows = measure_costs(
+            plan, wanted, names, on_process=lambda done, _: bar.update(task, completed=done)
+        )
+    result = {
+        "profile": plan.profile,
+        "budget": budget,
+        "questions": questions,
+        "max_new_tokens": new_tokens,
+        "clock": seconds,
+        "rows": rows,
+    }
+    if plot_out:
+        plot_costs(result, plot_out)
+    _show(result, cost_page(result), json_out)
+
+
+ANALYSES = (consistency, cost, figure, fluency, layers, size)
 """The commands, under their functions' names."""
 
 
