@@ -233,5 +233,6 @@ def plot_fluency(result: Mapping[str, Any], path: Path) -> None:
         axes.grid(axis="x", alpha=0.3)
         axes.set_axisbelow(True)
         for row, mean in enumerate(means):
-            axes.text(0.02, row, f"{mean:.2f}", va="center", fontsize="small")
+            at = axes.get_yaxis_transform()  # a share of the width, and the bar's number
+            axes.text(0.02, row, f"{mean:.2f}", va="center", fontsize="small", transform=at)
     figure.savefig(path, dpi=80)
