@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from rich.text import Text
 from typer.core import TyperGroup
 
+from s3_retriever.cli.analyses import ANALYSES
 from s3_retriever.cli.ask import ask
 from s3_retriever.cli.bench import bench
 from s3_retriever.cli.calibrate import calibrate
@@ -71,7 +72,8 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
 )
 for _command in _COMMANDS:
     app.command(_command.__name__.rstrip("_").replace("_", "-"))(_command)
-evaluate.command()(longbench)
+for _measure in (longbench, *ANALYSES):
+    evaluate.command()(_measure)
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(bench, name="bench")
 

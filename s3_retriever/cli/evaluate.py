@@ -9,7 +9,16 @@ from typing import Annotated, Optional
 import typer
 
 from s3_retriever.cli.display import console, progress_bar, waiting
-from s3_retriever.cli.options import DeviceOption, ModelOption, ProfileOption, parse_names
+from s3_retriever.cli.options import (
+    DeviceOption,
+    FiguresOption,
+    ModelOption,
+    ProfileOption,
+    SeedOption,
+    check_outputs,
+    parse_names,
+    parse_numbers,
+)
 from s3_retriever.errors import InputError
 from s3_retriever.evaluate.collection import Setting
 
@@ -27,8 +36,6 @@ SettingOption = Annotated[
 ]
 BudgetsOption = Annotated[str, typer.Option(help="Tokens, with commas.")]
 LimitOption = Annotated[Optional[int], typer.Option(min=1, help="At most so many questions.")]
-SeedOption = Annotated[int, typer.Option(help="Of the draw and the intervals.")]
-FiguresOption = Annotated[Optional[Path], typer.Option("--json", help="Write the figures.")]
 
 evaluate = typer.Typer(help="Measure quality.", no_args_is_help=True)
 
@@ -66,8 +73,8 @@ def retrieval(
     from s3_retriever.evaluate.retrieval import evaluate_retrieval
 
     names = parse_names(methods, METHODS, "methods")
-    wanted = _budgets(budgets)
-    _check_outputs(json_out, report_out, plot_out)
+    wanted = parse_numbers(budgets, "--budgets")
+    check_outputs(json_out, report_out, plot_out)
     if plot_out:
         require_matplotlib()
     collections = load_collections(data, setting=setting, limit=limit, seed=seed)
@@ -123,8 +130,8 @@ def stages(
     from s3_retriever.evaluate.plot import require_matplotlib
     from s3_retriever.evaluate.stages import measure_stages, plot_stages
 
-    wanted = _budgets(budgets)
-    _check_outputs(json_out, plot_out)
+    wanted = parse_numbers(budgets, "--budgets")
+    check_outputs(json_out, plot_out)
     if plot_out:
         require_matplotlib()
     collections = load_collections(data, setting=setting, limit=limit, seed=seed)
@@ -152,16 +159,3 @@ def stages(
     for stage, recall in found.items():
         row = f"{stage:<28} {recall['mean']:.3f} ({recall['low']:.3f} to {recall['high']:.3f})"
         console.print(row, soft_wrap=True, markup=False, highlight=False)
-
-
-def _check_outputs(*outs: Path | None) -> None:
-    """What can fail is tried before an hour of measuring, not after it."""
-    for out in outs:
-        if out and not out.absolute().parent.is_dir():
-            raise InputError(f"{out} cannot be written: its folder does not exist")
-
-
-def _budgets(given: str) -> list[int]:
-    if not all(b.strip().isdecimal() and int(b) > 0 for b in given.split(",")):
-        raise InputError(f"--budgets takes e.g. 64,256, not {given!r}")
-    return sorted({int(b) for b in given.split(",")})

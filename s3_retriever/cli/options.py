@@ -16,6 +16,7 @@ from s3_retriever.index.filters import compile_filter
 __all__ = [
     "BudgetOption",
     "DeviceOption",
+    "FiguresOption",
     "FilterOption",
     "IndexOption",
     "JsonOption",
@@ -26,8 +27,11 @@ __all__ = [
     "ProfileOption",
     "QuestionArgument",
     "ScoringOption",
+    "SeedOption",
+    "check_outputs",
     "parse_filter",
     "parse_names",
+    "parse_numbers",
 ]
 
 IndexOption = Annotated[Path, typer.Option("--index", help="Folder of the index.")]
@@ -68,6 +72,8 @@ FilterOption = Annotated[
         "--filter", help="""Condition on metadata, as JSON, e.g. '{"title": "Black Death"}'."""
     ),
 ]
+SeedOption = Annotated[int, typer.Option(help="Of the draw and the intervals.")]
+FiguresOption = Annotated[Optional[Path], typer.Option("--json", help="Write the figures.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -104,3 +110,29 @@ def parse_names(given: str | None, known: Iterable[str], what: str) -> list[str]
     if unknown := [name for name in names if name not in list(known)]:
         raise InputError(f"unknown {what} {', '.join(unknown)}; known: {', '.join(known)}")
     return names
+
+
+def parse_numbers(text: str, option: str) -> list[int]:
+    """Positive numbers with commas between, ascending, each once.
+
+    Raises:
+        InputError: anything else; names the option.
+
+    Example:
+        >>> parse_numbers("256, 64", "--budgets")
+        [64, 256]
+    """
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in text.split(",")):
+        raise InputError(f"{option} takes e.g. 64,256, not {text!r}")
+    return sorted({int(part) for part in text.split(",")})
+
+
+def check_outputs(*outs: Path | None) -> None:
+    """What can fail is tried before an hour of measuring, not after it.
+
+    Raises:
+        InputError: the folder of a file that will be written does not exist.
+    """
+    for out in outs:
+        if out and not out.absolute().parent.is_dir():
+            raise InputError(f"{out} cannot be written: its folder does not exist")

@@ -21,9 +21,12 @@ from s3_retriever.text import sentences
 from s3_retriever.types import Span
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
     from s3_retriever.engine import Engine
 
-__all__ = ["plot_density"]
+__all__ = ["draw_density", "plot_density"]
 
 
 class Picture(Figure):
@@ -56,6 +59,31 @@ def plot_density(
     Raises:
         InputError: there is no such document.
     """
+    figure = Picture(figsize=(10, 3.5), layout="constrained")
+    axes = figure.subplots()
+    lines = draw_density(axes, engine, question, doc_id, spans, dense, dense_name)
+    axes.set(xlabel=f"character of {doc_id}", ylabel="attention over average", title=question)
+    axes.legend(handles=lines, loc="upper right", fontsize="small")
+    return figure
+
+
+def draw_density(
+    axes: Axes,
+    engine: Engine,
+    question: str,
+    doc_id: str,
+    spans: Sequence[Span],
+    dense: Callable[[str, Sequence[str]], Sequence[float] | np.ndarray] | None,
+    dense_name: str,
+) -> list[Artist]:
+    """What :func:`plot_density` shows, into axes of a larger picture.
+
+    Returns:
+        What a legend lists.
+
+    Raises:
+        InputError: there is no such document.
+    """
     settings = engine.retrieve_settings
     reading = read_document(
         engine.generator,
@@ -67,16 +95,13 @@ def plot_density(
     )
     density = smooth(reading.scores, settings.density.kernel)
     peaks = find_peaks(density, settings.density)
-    figure = Picture(figsize=(10, 3.5), layout="constrained")
-    axes = figure.subplots()
     axes.plot(reading.starts, density, color="tab:orange", linewidth=1, label="attention density")
     axes.plot(reading.starts[peaks], density[peaks], "o", ms=3, color="tab:red", label="peaks")
     for n, span in enumerate(sorted(spans, key=lambda s: s.rank)):
         axes.axvspan(
             span.start, span.end, color="tab:green", alpha=0.2, label=None if n else "chosen spans"
         )
-    axes.set(xlabel=f"character of {doc_id}", ylabel="attention over average", title=question)
-    handles, labels = axes.get_legend_handles_labels()
+    listed: list[Artist] = axes.get_legend_handles_labels()[0]
     if dense is not None:
         bounds = sentences(reading.text, 0, len(reading.text))
         scores = dense(question, [reading.text[a:b] for a, b in bounds])
@@ -84,6 +109,6 @@ def plot_density(
         for (start, end), score in zip(bounds, scores, strict=True):
             (line,) = other.plot([start, end], [score, score], color="tab:blue", linewidth=2)
         other.set_ylabel(dense_name)
-        handles, labels = [*handles, line], [*labels, f"{dense_name}, by sentence"]
-    axes.legend(handles, labels, loc="upper right", fontsize="small")
-    return figure
+        line.set_label(f"{dense_name}, by sentence")
+        listed.append(line)
+    return listed

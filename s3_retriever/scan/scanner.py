@@ -19,10 +19,11 @@ from s3_retriever.config import ScanSettings
 from s3_retriever.errors import ProfileError
 from s3_retriever.generator.generator import Generator
 from s3_retriever.profile import Profile
+from s3_retriever.sae.topk import TopKSae
 from s3_retriever.scan.chunks import batches, chunks_of
 from s3_retriever.types import CodedDocument, Document, Tokens
 
-__all__ = ["Scanner", "id_dtype"]
+__all__ = ["Scanner", "code_keys", "id_dtype"]
 
 _ROUND = 8
 """Batches that are collected before sorting by length, so that little is padded."""
@@ -139,9 +140,25 @@ class Scanner:
 
     def _encode(self, index: int, keys: Tensor, chunk: _Chunk) -> None:
         """Code ``keys`` ``(n, d_in)`` and keep the codes on the host."""
-        with torch.inference_mode():
-            codes = self._saes[index].encode(keys.float())
-            scale = self._profile.card.hookpoints[index].activation_scale
-            steps = (codes.activations / scale).round_().clamp_(0, 255)
-        chunk.of.ids[chunk.start : chunk.end, index] = codes.ids.cpu().numpy()
-        chunk.of.activations[chunk.start : chunk.end, index] = steps.byte().cpu().numpy()
+        scale = self._profile.card.hookpoints[index].activation_scale
+        ids, steps = code_keys(self._saes[index], keys, scale)
+        chunk.of.ids[chunk.start : chunk.end, index] = ids
+        chunk.of.activations[chunk.start : chunk.end, index] = steps
+
+
+def code_keys(sae: TopKSae, keys: Tensor, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """The codes of keys as an index stores them.
+
+    Args:
+        sae: the hookpoint's autoencoder, where the keys are.
+        keys: ``(n, d_in)``.
+        scale: activation of one step.
+
+    Returns:
+        ids ``(n, k)`` int64, strongest first, and steps ``(n, k)`` uint8; at a step
+        of 0 the feature is off.
+    """
+    with torch.inference_mode():
+        codes = sae.encode(keys.float())
+        steps = (codes.activations / scale).round_().clamp_(0, 255)
+    return codes.ids.cpu().numpy(), steps.byte().cpu().numpy()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from s3_retriever.config import RetrieveSettings
 from s3_retriever.engine import Engine
 from s3_retriever.evaluate.collection import Collection, Place
+from s3_retriever.evaluate.keys import read_keys
 from s3_retriever.evaluate.methods.method import MethodUnavailable
 from s3_retriever.evaluate.methods.s3 import scanned
 from s3_retriever.evaluate.proposals import proposals
@@ -16,8 +16,6 @@ from s3_retriever.retrieve.candidates import Run
 from s3_retriever.retrieve.fusion import fuse
 from s3_retriever.retrieve.question import project_question
 from s3_retriever.retrieve.spans import pieces_from_scores
-from s3_retriever.scan.chunks import chunks_of
-from s3_retriever.types import Document
 
 __all__ = ["HeadOracle"]
 
@@ -44,7 +42,17 @@ class HeadOracle:
     def read(self, collection: Collection) -> None:
         """See :class:`~s3_retriever.evaluate.methods.method.Method`."""
         self._index = self._scanned.of(collection)
-        self._keys = {d.id: self._read_keys(d) for d in collection.documents}
+        prefix = self._profile.card.chunk_prefix
+        self._keys = {
+            d.id: read_keys(
+                self._generator,
+                self._profile,
+                self._generator.tokenize(d.text).ids,
+                chunk_tokens=self._chunk_tokens,
+                prefix=prefix,
+            )
+            for d in collection.documents
+        }
         null = self._settings.scoring.null_question
         self._null = (
             project_question(self._generator, self._profile, null) if null is not None else None
@@ -59,20 +67,6 @@ class HeadOracle:
         pieces = pieces_from_scores(runs, scores, self._settings.density, self._settings.spans)
         fused = [item.piece for item in fuse({"features": pieces}, self._settings.fusion)]
         return [Place(piece.entry.id, piece.start, piece.end) for piece in fused]
-
-    def _read_keys(self, document: Document) -> list[Tensor]:
-        """Each hookpoint's keys ``(n_tokens, d_in)``, read as the scan reads."""
-        card = self._profile.card
-        prefix = self._generator.prefix_ids(card.chunk_prefix, bos=card.bos)
-        ids = self._generator.tokenize(document.text).ids
-        parts: list[list[Tensor]] = [[] for _ in card.hookpoints]
-        for start, end in chunks_of(len(ids), self._chunk_tokens):
-            chunk = np.append(prefix, ids[start:end])
-            found = self._generator.project([chunk], self._profile.layers).keys
-            for part, hookpoint in zip(parts, card.hookpoints, strict=True):
-                keys = found[hookpoint.layer][0, len(prefix) :, list(hookpoint.kv_heads)]
-                part.append(keys.flatten(1).float().cpu())
-        return [torch.cat(part) for part in parts]
 
     def _keys_of(self, runs: list[Run]) -> list[Tensor]:
         found: list[list[Tensor]] = [[] for _ in self._profile.card.hookpoints]

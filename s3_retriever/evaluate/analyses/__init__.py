@@ -1,0 +1,1 @@
+"""The analyses of the published work: what is measured, the table, the picture; one file each."""
