@@ -155,6 +155,12 @@ class CandidateIndex:
         """Blocks in the index."""
         return int(self._searcher.num_docs)
 
+    def n_dead_blocks(self) -> int:
+        """Deleted blocks that still take space."""
+        with _damage_reported():
+            frequencies = self._searcher.terms_with_prefix("segment", "")
+        return sum(n for _, n in frequencies) - self.n_blocks()  # terms count the deleted too
+
     def segment_blocks(self, segment: str) -> int:
         """Blocks of one segment in the index."""
         query = tantivy.Query.term_query(self._schema, "segment", segment)

@@ -115,7 +115,8 @@ def compact(index: Index, target_tokens: int = TARGET_TOKENS) -> Compaction:
     """
     with index.writing():
         before = index.snapshot.manifest.segments
-        if before and not _is_compact(before, target_tokens):
+        dead = index.candidates.n_dead_blocks()  # of segments that were dropped as a whole, too
+        if dead or not _is_compact(before, target_tokens):
             index.replace(_parts(index, before, target_tokens))
         after = index.snapshot.manifest.segments
         return Compaction(
