@@ -13,8 +13,9 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from s3_retriever.index.store import Index
 from s3_retriever.profile import Profile
 from s3_retriever.retrieve.candidates import codes_of, find_candidates
 from s3_retriever.retrieve.question import project_question
-from s3_retriever.retrieve.scoring import AttentionScorer, _decode
+from s3_retriever.retrieve.scoring import AttentionScorer
 from s3_retriever.scan.scanner import Scanner
 from s3_retriever.text import sentences
 from s3_retriever.types import CodedDocument, Document
@@ -49,8 +50,8 @@ class Source:
     """What a benchmark draws from."""
 
     coded: tuple[CodedDocument, ...]
-    questions: tuple[tuple[str, AttentionScorer], ...]
-    """Texts and what scores them: a question is encoded once, before any clock runs."""
+    questions: tuple[tuple[str, Callable[[], AttentionScorer]], ...]
+    """Texts and what makes their scorers: a question is encoded once, before any clock runs."""
 
     @property
     def n_tokens(self) -> int:
@@ -97,8 +98,14 @@ def scan_source(
         asked.extend(text[a:b].strip() for a, b in sentences(text, 0, len(text))[1:2])
     null = project_question(generator, profile, ScoringSettings().null_question or "N/A")
     scorers = [
-        AttentionScorer(profile, generator.layout, project_question(generator, profile, q), null)
-        for q in asked
+        partial(
+            AttentionScorer,
+            profile,
+            generator.layout,
+            project_question(generator, profile, question),
+            null,
+        )
+        for question in asked
     ]
     return Source(tuple(coded), tuple(zip(asked, scorers, strict=True)))
 
@@ -131,7 +138,7 @@ def bench_index(
     _ = index.snapshot.live  # as any first question does
     fast = [_search_ms(index, q, s, "fast") for q, s in (*source.questions[:3], *source.questions)]
     alone = [_search_ms(index, q, s, "features") for q, s in source.questions]
-    recalls = [_recall(index, q, s) for q, s in source.questions[:10]]
+    recalls = [_recall(index, q, s()) for q, s in source.questions[:10]]
     opened = _open_elsewhere(folder, profile_at)
     return {
         "tokens": sizes["tokens"],
@@ -184,13 +191,15 @@ def _batches(coded: Sequence[CodedDocument], tokens: int) -> Iterator[list[Coded
         yield batch
 
 
-def _search_ms(index: Index, question: str, scorer: AttentionScorer, mode: Mode) -> float:
+def _search_ms(
+    index: Index, question: str, make_scorer: Callable[[], AttentionScorer], mode: Mode
+) -> float:
     """One search: candidates by words and features, then the exact score of all their tokens."""
     settings = CandidateSettings()
     started = time.perf_counter()
     view = index.view
-    features = scorer.features(settings.query_features)
-    runs = find_candidates(view.snapshot, view.candidates, question, features, settings, None, mode)
+    scorer = make_scorer()
+    runs = find_candidates(view.snapshot, view.candidates, question, scorer, settings, None, mode)
     scorer.score(*codes_of(runs))
     return 1000 * (time.perf_counter() - started)
 
@@ -203,7 +212,7 @@ def _recall(index: Index, question: str, scorer: AttentionScorer) -> float:
         view.snapshot,
         view.candidates,
         question,
-        scorer.features(settings.query_features),
+        scorer,
         settings,
         None,
         "features",
@@ -224,17 +233,14 @@ def _exhaustive(index: Index, scorer: AttentionScorer) -> dict[str, np.ndarray]:
         for segment in index.snapshot.segments.values()
         for first in range(0, segment.n_tokens, _CHUNK)
     ]
-    sums = [
-        torch.stack(parts).logsumexp(0)
-        for parts in zip(
-            *([logits.logsumexp(-1) for logits, _ in _logits(scorer, *p)] for p in pieces),
-            strict=True,
-        )
-    ]
+    sums: list[Tensor] = []
+    for segment, rows in pieces:
+        parts = [logits.logsumexp(0) for logits, _ in _logits(scorer, segment, rows)]
+        sums = [a.logaddexp(b) for a, b in zip(sums, parts, strict=True)] if sums else parts
     found: dict[str, list[Tensor]] = {}
     for segment, rows in pieces:
         shares = [
-            (logits - total[..., None]).exp().mean(1).T @ weights
+            (logits - total).exp_() @ weights
             for (logits, weights), total in zip(_logits(scorer, segment, rows), sums, strict=True)
         ]
         found.setdefault(segment.name, []).append(torch.stack(shares).sum(0))
@@ -244,20 +250,7 @@ def _exhaustive(index: Index, scorer: AttentionScorer) -> dict[str, np.ndarray]:
 def _logits(
     scorer: AttentionScorer, segment: Segment, rows: slice
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Logits and weights of each coded key head, for the question and for the one without content.
-
-    The logits are ``(n_heads, n_question_tokens, n)``; the second question's weights are negative.
-
-    The scorer's own parts: its public methods know only softmaxes over all tokens at once.
-    """
-    for index, head_dims, queries, weights in scorer._slices():
-        hookpoint = scorer._hookpoint(index)
-        decoder = scorer._profile.saes[index].W_dec[:, head_dims]
-        keys = _decode(
-            decoder, segment.ids[rows, index], segment.activations[rows, index], hookpoint
-        )
-        for asked, sign in zip(queries, (1, -1), strict=False):
-            yield torch.einsum("thd,nd->htn", asked, keys) * scorer._layout.scaling, sign * weights
+    return scorer.logits(segment.ids[rows], segment.activations[rows])
 
 
 _OPEN = """

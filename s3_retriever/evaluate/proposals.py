@@ -32,7 +32,7 @@ def proposals(
         engine.index.snapshot,
         engine.index.candidates,
         question,
-        scorer.features(settings.query_features),
+        scorer,
         settings,
         None,
         mode,

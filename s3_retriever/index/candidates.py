@@ -6,7 +6,6 @@ scored exactly afterwards. Words are scored by BM25 (k1 1.2, b 0.75, fixed in Ta
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import shutil
@@ -21,17 +20,23 @@ import tantivy
 
 from s3_retriever.errors import IndexStorageError
 from s3_retriever.index.segment import BLOCK_TOKENS, Entry, Segment
-from s3_retriever.text import separate_ideographs, whole_words
+from s3_retriever.index.terms import (
+    FEATURES,
+    WORDS,
+    block_key,
+    block_words,
+    feature_analyzer,
+    search_schema,
+    term_table,
+    word_analyzer,
+)
+from s3_retriever.text import separate_ideographs
 
 __all__ = ["Block", "CandidateIndex", "CandidateWriter", "Hit", "block_range"]
 
 logger = logging.getLogger(__name__)
 
-_WORDS = "words"
-_FEATURES = "features"
 _WRITER_HEAP = 64_000_000
-_MAX_WORD = 64
-"""Bytes; longer runs without a space are data, not words."""
 
 
 class Block(NamedTuple):
@@ -71,7 +76,7 @@ class CandidateIndex:
         self._shadow = shadow
         self._schema = index.schema
         self._searcher = index.searcher()
-        self._analyzer = _word_analyzer()
+        self._analyzer = word_analyzer()
 
     @classmethod
     def open(
@@ -85,10 +90,10 @@ class CandidateIndex:
         shadow = None
         try:
             if folder is None:
-                index = tantivy.Index(_schema())
+                index = tantivy.Index(search_schema())
             elif create:
                 folder.mkdir(parents=True, exist_ok=True)
-                index = tantivy.Index(_schema(), path=str(folder), reuse=True)
+                index = tantivy.Index(search_schema(), path=str(folder), reuse=True)
             else:
                 if not os.access(folder, os.W_OK):
                     shadow = _shadow_of(folder)
@@ -97,15 +102,15 @@ class CandidateIndex:
             # else a thread looks for commits of others, at moments of its own
             index.config_reader(reload_policy="manual")
             # registered on every open: Tantivy stores a tokenizer's name, not the tokenizer
-            index.register_tokenizer("words", _word_analyzer())
-            index.register_tokenizer("whitespace", _feature_analyzer())
+            index.register_tokenizer("words", word_analyzer())
+            index.register_tokenizer("whitespace", feature_analyzer())
             index.reload()
         except (ValueError, OSError) as e:
             raise IndexStorageError(
                 f"the search part of the index in {folder} cannot be opened ({e}); "
                 "rebuild it with: s3-retriever doctor --repair"
             ) from e
-        return cls(index, _term_table(n_hookpoints, n_latents), folder, shadow)
+        return cls(index, term_table(n_hookpoints, n_latents), folder, shadow)
 
     def renewed(self) -> CandidateIndex:
         """The index as of Tantivy's last commit; this one stays as it is.
@@ -155,6 +160,12 @@ class CandidateIndex:
         """Blocks in the index."""
         return int(self._searcher.num_docs)
 
+    def n_dead_blocks(self) -> int:
+        """Deleted blocks that still take space."""
+        with _damage_reported():
+            frequencies = self._searcher.terms_with_prefix("segment", "")
+        return sum(n for _, n in frequencies) - self.n_blocks()  # terms count the deleted too
+
     def segment_blocks(self, segment: str) -> int:
         """Blocks of one segment in the index."""
         query = tantivy.Query.term_query(self._schema, "segment", segment)
@@ -169,7 +180,7 @@ class CandidateIndex:
 
     def block_frequency(self, word: str) -> int:
         """Blocks that hold ``word`` (deleted ones count until Tantivy merges them away)."""
-        return int(self._searcher.doc_freq(_WORDS, word))
+        return int(self._searcher.doc_freq(WORDS, word))
 
     def search_words(
         self, words: Iterable[str], k: int, documents: Mapping[str, Sequence[int]] | None = None
@@ -182,7 +193,7 @@ class CandidateIndex:
             documents: only these documents (numbers by segment name); ``None`` allows all.
         """
         terms = [
-            tantivy.Query.term_query(self._schema, _WORDS, word, index_option="freq")
+            tantivy.Query.term_query(self._schema, WORDS, word, index_option="freq")
             for word in dict.fromkeys(words)
         ]
         return self._search(terms, k, documents)
@@ -204,7 +215,7 @@ class CandidateIndex:
             tantivy.Query.boost_query(
                 tantivy.Query.term_query(
                     self._schema,
-                    _FEATURES,
+                    FEATURES,
                     self._terms[hookpoint, latent].decode().strip(),
                     index_option="freq",
                 ),
@@ -225,7 +236,7 @@ class CandidateIndex:
             return []
         query = tantivy.Query.boolean_query([(tantivy.Occur.Should, t) for t in terms])
         if documents is not None:
-            keys = [_key(name, n) for name, numbers in documents.items() for n in numbers]
+            keys = [block_key(name, n) for name, numbers in documents.items() for n in numbers]
             allowed = tantivy.Query.term_set_query(self._schema, "document", keys)
             # a filter must not change scores: constant 0
             allowed = tantivy.Query.const_score_query(allowed, 0.0)
@@ -267,18 +278,18 @@ class CandidateWriter:
             last = min(first + BLOCK_TOKENS, entry.tokens[1])
             document = tantivy.Document()
             document.add_text("segment", segment.name)
-            document.add_text("document", _key(segment.name, ordinal))
-            document.add_text("block", _key(segment.name, entry.first_block + block))
+            document.add_text("document", block_key(segment.name, ordinal))
+            document.add_text("block", block_key(segment.name, entry.first_block + block))
             start, end = int(segment.starts[first]), int(segment.ends[last - 1])
-            document.add_text(_WORDS, _block_words(text, start, end))
-            document.add_text(_FEATURES, self._feature_text(segment.ids[first:last]))
+            document.add_text(WORDS, block_words(text, start, end))
+            document.add_text(FEATURES, self._feature_text(segment.ids[first:last]))
             writer.add_document(document)
 
     def delete(self, segment: str, ordinals: Iterable[int]) -> None:
         """Remove documents of a segment."""
         with self._failures_reported():
             for ordinal in ordinals:
-                self._open().delete_documents_by_term("document", _key(segment, ordinal))
+                self._open().delete_documents_by_term("document", block_key(segment, ordinal))
 
     def delete_segment(self, segment: str) -> None:
         """Remove every block of a segment."""
@@ -347,32 +358,6 @@ def _damage_reported(folder: Path | None = None) -> Iterator[None]:
         raise
 
 
-def _schema() -> tantivy.Schema:
-    builder = tantivy.SchemaBuilder()
-    for name in ("segment", "document"):
-        builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
-    builder.add_text_field("block", stored=True, tokenizer_name="raw", index_option="basic")
-    builder.add_text_field(_WORDS, tokenizer_name="words", index_option="freq")
-    builder.add_text_field(_FEATURES, tokenizer_name="whitespace", index_option="freq")
-    return builder.build()
-
-
-def _word_analyzer() -> tantivy.TextAnalyzer:
-    """Lower-case, accents folded, English stems: what users of a word index expect."""
-    return (
-        tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-        .filter(tantivy.Filter.remove_long(_MAX_WORD))
-        .filter(tantivy.Filter.lowercase())
-        .filter(tantivy.Filter.ascii_fold())
-        .filter(tantivy.Filter.stemmer("english"))
-        .build()
-    )
-
-
-def _feature_analyzer() -> tantivy.TextAnalyzer:
-    return tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
-
-
 def _shadow_of(folder: Path) -> tempfile.TemporaryDirectory[str]:
     """A folder of links to the files: Tantivy makes a lock even to read, and here it cannot."""
     shadow = tempfile.TemporaryDirectory(prefix="s3-retriever-")
@@ -383,25 +368,6 @@ def _shadow_of(folder: Path) -> tempfile.TemporaryDirectory[str]:
             except OSError:  # a system without links for everybody
                 shutil.copyfile(path, Path(shadow.name) / path.name)
     return shadow
-
-
-@functools.cache
-def _term_table(n_hookpoints: int, n_latents: int) -> np.ndarray:
-    """``(n_hookpoints, n_latents)`` fixed-width terms: a table makes a block's text in one step."""
-    terms = [f"{h:x}.{f:06x} " for h in range(n_hookpoints) for f in range(n_latents)]
-    width = max(map(len, terms))
-    table = np.array([t.ljust(width).encode() for t in terms], dtype=f"S{width}")
-    return table.reshape(n_hookpoints, n_latents)
-
-
-def _block_words(text: str, start: int, end: int) -> str:
-    """``text[start:end]`` and the rest of the words that it cuts."""
-    start, end = whole_words(text, start, end)
-    return separate_ideographs(text[start:end])
-
-
-def _key(segment: str, number: int) -> str:
-    return f"{segment}/{number}"
 
 
 def block_range(entry: Entry, block: int) -> tuple[int, int]:

@@ -65,6 +65,15 @@ class IndexFolder:
         names = (_SEAL, COPY, MANIFEST)
         return [self.path / name for name in names if (self.path / name).exists()]
 
+    def contents_of_state(self, manifest: Manifest) -> list[bytes]:
+        """What changes whenever anything is written: all other files are written once.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        paths = [*self.state(), self.search(manifest) / _STATE]
+        return [path.read_bytes() for path in paths if path.exists()]
+
     def remove_segments(self, names: set[str]) -> None:
         """Remove the files of segments; what the system still holds open goes another time."""
         for name in names:

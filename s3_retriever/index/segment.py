@@ -193,6 +193,15 @@ class Segment:
         """``(n_blocks,)``: the number of the document that each block belongs to."""
         return np.repeat(np.arange(len(self.entries)), [e.n_blocks for e in self.entries])
 
+    @cached_property
+    def block_starts(self) -> np.ndarray:
+        """``(n_blocks + 1,)``: the first row of each block, and one past the last row."""
+        lengths = np.full(len(self.block_owner), BLOCK_TOKENS)
+        for entry in self.entries:
+            if rest := entry.n_tokens % BLOCK_TOKENS:
+                lengths[entry.first_block + entry.n_blocks - 1] = rest
+        return np.concatenate([[0], np.cumsum(lengths)])
+
     @property
     def n_tokens(self) -> int:
         """Tokens of all documents."""

@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from s3_retriever.documents import problem_of, stored_metadata
-from s3_retriever.errors import IndexStorageError, InputError
+from s3_retriever.errors import IndexLockedError, IndexStorageError, InputError
 from s3_retriever.index.files import sync_folder
 from s3_retriever.index.filters import Filter, compile_filter
 from s3_retriever.index.folder import IndexFolder
-from s3_retriever.index.manifest import SegmentRecord
+from s3_retriever.index.manifest import Manifest, SegmentRecord
 from s3_retriever.index.store import Index
 from s3_retriever.types import CodedDocument, Document
 
 __all__ = ["Compaction", "compact", "delete", "delete_where", "snapshot", "update_metadata"]
+
+_ATTEMPTS = 5
+"""To copy an index that changes meanwhile and cannot be locked."""
 
 TARGET_TOKENS = 1 << 20
 """Tokens of a segment that compaction makes; a smaller one is joined with its neighbours. About
@@ -115,7 +118,8 @@ def compact(index: Index, target_tokens: int = TARGET_TOKENS) -> Compaction:
     """
     with index.writing():
         before = index.snapshot.manifest.segments
-        if before and not _is_compact(before, target_tokens):
+        dead = index.candidates.n_dead_blocks()  # of segments that were dropped as a whole, too
+        if dead or not _is_compact(before, target_tokens):
             index.replace(_parts(index, before, target_tokens))
         after = index.snapshot.manifest.segments
         return Compaction(
@@ -128,7 +132,8 @@ def snapshot(index: Index, folder: Path) -> None:
     """Copy the index, as of its last commit, to ``folder``, where it can be opened.
 
     The copy has no part in later changes. Namespaces are indexes of their own and not copied. An
-    index in memory is written.
+    index in memory is written. Of a folder that may only be read the copy is taken without the
+    lock, and again if it was changed meanwhile.
 
     Raises:
         IndexLockedError: another process is writing.
@@ -138,19 +143,42 @@ def snapshot(index: Index, folder: Path) -> None:
         raise IndexStorageError(f"{folder} exists and is not empty; give a new folder")
     unfinished = folder.with_name(folder.name + ".unfinished")
     try:
-        with index.writing():
-            shutil.rmtree(unfinished, ignore_errors=True)
-            if index.folder is None:
-                _write(index, unfinished)
-            else:
-                _copy(IndexFolder(index.folder), index, unfinished)
-            if folder.exists():
-                folder.rmdir()
-            os.replace(unfinished, folder)
-            sync_folder(folder.absolute().parent)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if index.folder is None:
+            _write(index, unfinished)
+        elif os.access(index.folder, os.W_OK):
+            with index.writing():
+                _copy(IndexFolder(index.folder), index.snapshot.manifest, unfinished)
+        else:
+            _copy_unlocked(index, IndexFolder(index.folder), unfinished)
+        if folder.exists():
+            folder.rmdir()
+        os.replace(unfinished, folder)
+        sync_folder(folder.absolute().parent)
     except OSError as e:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise IndexStorageError(f"cannot copy index {index.folder} to {folder}: {e}") from e
+    except IndexStorageError:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def _copy_unlocked(index: Index, files: IndexFolder, target: Path) -> None:
+    """Copy a folder in which no lock can be made; if somebody else writes to it, begin again."""
+    for _ in range(_ATTEMPTS):
+        index.refresh()
+        manifest = index.snapshot.manifest
+        before = files.contents_of_state(manifest)
+        try:
+            _copy(files, manifest, target)
+        except OSError:  # a file that is gone, or something worse
+            if files.contents_of_state(manifest) == before:
+                raise
+        else:
+            if files.contents_of_state(manifest) == before:
+                return
+        shutil.rmtree(target)
+    raise IndexLockedError(f"index {files.path} is being written; wait until it is done")
 
 
 def _write(index: Index, target: Path) -> None:
@@ -168,8 +196,7 @@ def _write(index: Index, target: Path) -> None:
             copy.commit(waiting)
 
 
-def _copy(files: IndexFolder, index: Index, target: Path) -> None:
-    manifest = index.snapshot.manifest
+def _copy(files: IndexFolder, manifest: Manifest, target: Path) -> None:
     there = IndexFolder(target)
     there.segments.mkdir(parents=True)
     for record in manifest.segments:

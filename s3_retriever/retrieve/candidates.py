@@ -11,7 +11,8 @@ from s3_retriever.config import CandidateSettings, Mode
 from s3_retriever.index.candidates import Block, CandidateIndex, block_range
 from s3_retriever.index.segment import Entry, Segment
 from s3_retriever.index.store import Snapshot
-from s3_retriever.retrieve.scoring import FeatureWeights
+from s3_retriever.retrieve.scoring import AttentionScorer, Scorer
+from s3_retriever.retrieve.sweep import best_blocks
 
 __all__ = ["Run", "codes_of", "find_candidates", "owner_of", "runs_of"]
 
@@ -48,7 +49,7 @@ def find_candidates(
     snapshot: Snapshot,
     index: CandidateIndex,
     question: str,
-    features: FeatureWeights,
+    scorer: Scorer | None,
     settings: CandidateSettings,
     documents: Mapping[str, Sequence[int]] | None,
     mode: Mode,
@@ -59,7 +60,7 @@ def find_candidates(
         snapshot: the index's state.
         index: where blocks are looked up.
         question: for the words leg.
-        features: for the features leg.
+        scorer: for the features leg; ``None`` where it does not propose.
         settings: how many blocks.
         documents: only these (numbers by segment name); ``None`` allows all.
         mode: which legs propose.
@@ -74,11 +75,14 @@ def find_candidates(
         "features": settings.features_alone,
         "bm25": 0,
     }[mode]
-    hits = [
-        *index.search_words(index.words(question), n_words, documents),
-        *index.search_features(features, n_features, documents),
-    ]
-    return runs_of(snapshot, (hit.block for hit in hits))
+    blocks = [h.block for h in index.search_words(index.words(question), n_words, documents)]
+    if mode == "features" and isinstance(scorer, AttentionScorer):
+        # alone, features must find all there is; beside words, the common ones' votes do
+        blocks += best_blocks(snapshot, scorer, n_features, documents)
+    elif scorer is not None:
+        features = scorer.features(settings.query_features)
+        blocks += [h.block for h in index.search_features(features, n_features, documents)]
+    return runs_of(snapshot, blocks)
 
 
 def owner_of(snapshot: Snapshot, block: Block) -> tuple[Segment, Entry] | None:

@@ -22,14 +22,12 @@ from s3_retriever.retrieve.fusion import FusedPiece, fill_budget, fuse, lead_and
 from s3_retriever.retrieve.passages import find_passages, pieces_from_passages
 from s3_retriever.retrieve.question import ProjectedQuestion, project_question
 from s3_retriever.retrieve.rerank import pieces_from_likelihood, within_window
-from s3_retriever.retrieve.scoring import AttentionScorer, CoactivationScorer
+from s3_retriever.retrieve.scoring import AttentionScorer, CoactivationScorer, Scorer
 from s3_retriever.retrieve.spans import Piece, pieces_from_scores
 from s3_retriever.retrieve.words import pieces_from_words
 from s3_retriever.types import Span, TokenScore
 
 __all__ = ["Found", "Retriever"]
-
-Scorer = AttentionScorer | CoactivationScorer
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ class Retriever:
             snapshot,
             index.candidates,
             question,
-            scorer.features(settings.candidates.query_features) if scorer else (),
+            scorer,
             settings.candidates,
             documents,
             mode,

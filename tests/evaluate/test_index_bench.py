@@ -33,11 +33,9 @@ def test_bench_index(tmp_path: Path) -> None:
     assert result["bytes_per_token"]["forward"] > 0 < result["bytes_per_token"]["tantivy"]
 
     index = Index(tmp_path / "index", profile)
-    scorer = source.questions[0][1]
+    scorer = source.questions[0][1]()
     settings = CandidateSettings(cover=10_000)
-    runs = find_candidates(
-        index.snapshot, index.candidates, "", scorer.features(9), settings, None, "features"
-    )
+    runs = find_candidates(index.snapshot, index.candidates, "", scorer, settings, None, "features")
     exact = np.concatenate(
         [_exhaustive(index, scorer)[r.segment.name][slice(*r.rows)] for r in runs]
     )

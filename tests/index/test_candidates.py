@@ -144,9 +144,9 @@ def test_nothing_is_made_by_opening(tmp_path: Path) -> None:
 
 
 def test_a_word_cut_by_a_block_is_found(tmp_path: Path) -> None:
-    from s3_retriever.index.candidates import _block_words
+    from s3_retriever.index.terms import block_words
 
-    assert _block_words("an endogenous retriever", 5, 7) == "endogenous"
+    assert block_words("an endogenous retriever", 5, 7) == "endogenous"
 
 
 @given(st.text(max_size=60))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from s3_retriever.errors import IndexStorageError
+from s3_retriever.errors import IndexLockedError, IndexStorageError
+from s3_retriever.index import upkeep
 from s3_retriever.index.check import problems
 from s3_retriever.index.store import Index
 from s3_retriever.index.upkeep import compact, snapshot
@@ -197,7 +200,8 @@ def test_a_full_file_system(tmp_path: Path, profile: Profile) -> None:
 READ_ONLY = """
 import os, sys
 from pathlib import Path
-from s3_retriever.errors import IndexStorageError
+from s3_retriever.errors import IndexLockedError, IndexStorageError
+from s3_retriever.index import upkeep
 from s3_retriever.index.store import Index
 from tests.index.conftest import code, random_profile
 from tests.index.test_store import found, texts
@@ -286,3 +290,36 @@ def test_a_snapshot_opens_elsewhere(tmp_path: Path, profile: Profile) -> None:
     assert set(texts(index)) == {"a", "c"}
     with pytest.raises(IndexStorageError, match="not empty"):
         snapshot(index, tmp_path / "copy")
+
+
+@pytest.mark.parametrize("n_commits", [0, 1, 99])
+def test_a_snapshot_of_a_folder_that_is_only_read(
+    tmp_path: Path, profile: Profile, monkeypatch: pytest.MonkeyPatch, n_commits: int
+) -> None:
+    """While a process of somebody else commits so many times."""
+    writer = Index(tmp_path / "index", profile)
+    put(writer, code("a", "red roses"), code("b", "blue sky"))
+    left = n_commits
+
+    def copy_and_meet_a_commit(source: str | Path, target: str | Path) -> None:
+        nonlocal left
+        shutil.copyfile(source, target)
+        if left and "tantivy" in str(source):
+            left -= 1
+            put(writer, code(f"c{left}", "black coal"), delete=["a"])
+
+    reader = Index(tmp_path / "index", profile)
+    monkeypatch.setattr(upkeep, "_copy_file", copy_and_meet_a_commit)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    if n_commits == 99:
+        with pytest.raises(IndexLockedError, match="being written"):
+            snapshot(reader, tmp_path / "copy")
+        assert not list(tmp_path.glob("copy*"))
+        return
+    with writer.writing() if not n_commits else contextlib.nullcontext():  # whoever has the lock
+        snapshot(reader, tmp_path / "copy")
+    monkeypatch.undo()
+    copy = Index(tmp_path / "copy", profile)
+    assert texts(copy) == texts(writer)
+    assert found(copy, "sky") == {"b"}
+    assert not list(problems(tmp_path / "copy", profile))

@@ -93,6 +93,27 @@ def test_compaction_reclaims_space_and_changes_nothing_else(
     assert index.snapshot.manifest.generation == generation
 
 
+@pytest.mark.parametrize("n_kept", [0, 2])
+def test_compaction_forgets_segments_that_were_dropped(
+    tmp_path: Path, profile: Profile, n_kept: int
+) -> None:
+    index = Index(tmp_path, profile)
+    ids = [f"d{n}" for n in range(9)]  # so many that Tantivy has joined them
+    for doc_id in ids:
+        put(index, code(doc_id, text_of(3)))  # a segment each
+    put(index, delete=ids[n_kept:])
+    assert not any(record.deleted for record in index.snapshot.manifest.segments)
+    assert n_kept == 0 or index.candidates.n_dead_blocks()  # without any, Tantivy drops it all
+    compact(index, target_tokens=1)
+    for seen in (index, Index(tmp_path, profile)):
+        assert seen.candidates.n_dead_blocks() == 0
+        assert list(texts(seen)) == ids[:n_kept]
+    assert not list(problems(tmp_path, profile))
+    generation = index.snapshot.manifest.generation
+    compact(index, target_tokens=1)
+    assert index.snapshot.manifest.generation == generation
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.integers(1, 90), st.booleans()), max_size=14),
     st.integers(20, 120),

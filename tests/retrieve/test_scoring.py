@@ -118,7 +118,8 @@ def test_attention_features_are_what_a_query_would_like_best(profile: Profile) -
     for latent in range(LATENTS):
         row = profile.saes[1].W_dec[latent].numpy()
         queries = asked.queries[2][:, 2].numpy()
-        by_hand[latent] = 0.5 * max(float(q @ row) for q in queries)
+        step = 0.03 * 0.5  # of an activation, in the logits
+        by_hand[latent] = 0.5 * step * max(float(q @ row) for q in queries)
     for latent, weight in features[1].items():
         assert weight == pytest.approx(by_hand[latent], rel=1e-4)
         assert weight > 0
