@@ -85,5 +85,5 @@ def plot_density(
             (line,) = other.plot([start, end], [score, score], color="tab:blue", linewidth=2)
         other.set_ylabel(dense_name)
         handles, labels = [*handles, line], [*labels, f"{dense_name}, by sentence"]
-    axes.legend(handles, labels, loc="upper right", fontsize="small")
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize="small")
     return figure
