@@ -15,11 +15,13 @@ __all__ = ["explanation_html", "page_html", "result_html", "span_html"]
 
 _STYLE = """<style>
 .s3r { font: 14px/1.6 sans-serif; max-width: 60em; color: #222; }
+body.s3r { margin: 2em auto; padding: 0 1em; }
 .s3r .at { font: 12px monospace; color: #666; }
 .s3r .text { white-space: pre-wrap; margin: 0.2em 0 1em; }
 .s3r mark { background: #ffe08a; color: inherit; padding: 0 0.1em; }
 .s3r mark.cited { background: #9be3a4; }
-.s3r table { border-collapse: collapse; }
+.s3r mark:target { outline: 2px solid #222; }
+.s3r table { border-collapse: collapse; font: inherit; }
 .s3r td, .s3r th { text-align: left; padding: 0.2em 0.8em 0.2em 0; vertical-align: top; }
 </style>"""
 
@@ -40,11 +42,12 @@ def span_html(span: Span) -> str:
 
 
 def result_html(question: str, spans: Sequence[Span]) -> str:
-    """All spans of a result under their question."""
+    """All spans of a result under their question; one scale of colour for all."""
+    most = max((token.score for span in spans for token in span.tokens), default=0.0)
     items = "".join(
         _item(
             f"[{span.rank + 1}] {escape(span.id)} &middot; score {span.score:.3g}",
-            _heat(span.text, span.start, span.tokens),
+            _heat(span.text, span.start, span.tokens, most),
         )
         for span in spans
     )
@@ -115,12 +118,14 @@ def _item(head: str, text: str) -> str:
     return f'<div class="at">{head}</div><div class="text">{text}</div>'
 
 
-def _heat(text: str, start: int, tokens: Sequence[TokenScore]) -> str:
-    """``text`` with its tokens coloured by score, the highest darkest."""
-    most = max((token.score for token in tokens), default=0.0)
+def _heat(text: str, start: int, tokens: Sequence[TokenScore], most: float | None = None) -> str:
+    """``text`` with its tokens coloured by score; ``most``, by default the highest, is darkest."""
+    if most is None:
+        most = max((token.score for token in tokens), default=0.0)
     parts, at = [], 0
     for token in tokens:
         low, high = max(token.start - start, at), min(token.end - start, len(text))
+        low += len(text[low:high]) - len(text[low:high].lstrip())  # words, not the space before
         if high <= low:
             continue
         strength = max(0.0, token.score / most) if most > 0 else 0.0

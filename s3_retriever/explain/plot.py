@@ -63,7 +63,7 @@ def plot_density(
     axes = figure.subplots()
     lines = draw_density(axes, engine, question, doc_id, spans, dense, dense_name)
     axes.set(xlabel=f"character of {doc_id}", ylabel="attention over average", title=question)
-    axes.legend(handles=lines, loc="upper right", fontsize="small")
+    figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), fontsize="small")
     return figure
 
 

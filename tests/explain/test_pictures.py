@@ -55,11 +55,23 @@ def test_a_heatmap_keeps_the_text_and_its_offsets():
     assert shades == [("0.50", "10-11"), ("1.00", "12-15"), ("0.00", "15-23")]
 
 
+def test_the_spans_of_a_result_share_a_scale_and_spaces_stay_white():
+    first = Span("a", 0, 8, "a volume", 2.0, {}, 0, {}, (TokenScore(1, 8, 4.0),))
+    second = Span("a", 9, 12, "The", 1.0, {}, 1, {}, (TokenScore(9, 12, 1.0),))
+    html = result_html("?", [first, second])
+    assert re.findall(r"rgba\(255,140,0,([\d.]+)\)[^>]*>([^<]+)", html) == [
+        ("1.00", "volume"),
+        ("0.25", "The"),
+    ]
+
+
 def test_results_show_themselves(engine):
     found = engine.retrieve(QUESTION, token_scores=True, k=2)
     html = found._repr_html_()
     assert QUESTION in html
-    assert html.count("rgba(") == sum(len(span.tokens) for span in found)
+    text = engine.get("lighthouse").text
+    words = [t for span in found for t in span.tokens if text[t.start : t.end].strip()]
+    assert html.count("rgba(") == len(words) > 10
     assert all(span.text in Page(html).text for span in found)
     assert found[0].text in Page(found[0]._repr_html_()).text
     why = engine.explain(QUESTION, found[0])
@@ -97,8 +109,10 @@ def test_hostile_texts_stay_text():
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 def test_a_browser_shows_the_page(engine, tmp_path):
     image = pytest.importorskip("matplotlib.image")
-    found = engine.retrieve(QUESTION, k=2)
-    page = found.to_html(tmp_path / "page.html")
+    answer = engine.answer(QUESTION, max_tokens=128, max_new_tokens=24).result()
+    cited = {span.id for span in answer.citations}
+    assert cited < {span.id for span in answer.spans}  # both colours are there
+    page = engine.retrieve(QUESTION).to_html(tmp_path / "page.html", answer)
     shot = tmp_path / "page.png"
     subprocess.run(
         [
@@ -109,15 +123,16 @@ def test_a_browser_shows_the_page(engine, tmp_path):
             f"--user-data-dir={tmp_path / 'profile'}",
             "--window-size=900,600",
             f"--screenshot={shot}",
-            page.as_uri(),
+            f"{page.as_uri()}#{answer.citations[0].id}",
         ],
         check=True,
         capture_output=True,
         timeout=120,
     )
     pixels = image.imread(shot)[..., :3]
-    marked = abs(pixels - [1.0, 0xE0 / 255, 0x8A / 255]).max(axis=-1) < 0.01
-    assert marked.sum() > 1000
+    for colour in (0xFF, 0xE0, 0x8A), (0x9B, 0xE3, 0xA4):  # a span that was read, one cited
+        marked = abs(pixels - [value / 255 for value in colour]).max(axis=-1) < 0.01
+        assert marked.sum() > 1000
 
 
 class TestPlot:

@@ -12,8 +12,10 @@ pytest.importorskip("langchain_core")
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
 from langchain_core.indexing import InMemoryRecordManager, aindex, index
+from langchain_core.load import dumps, loads
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
-from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.runnables import ConfigurableField, RunnablePassthrough
 from langchain_core.tools import create_retriever_tool
 from langchain_endogenous import EndogenousRetriever
@@ -228,6 +230,44 @@ def test_chain(retriever):
     assert "".join(chain.stream(question)) == answer
     assert asyncio.run(chain.ainvoke(question)) == answer
     assert chain.batch([question, question]) == [answer, answer]
+
+
+def test_a_span_found_for_several_questions_is_one_document(retriever):
+    """Chains like MultiQueryRetriever leave out a document that equals one before it."""
+    questions = [QUESTIONS[0], "Which engineer built the Sandoy lighthouse?"]
+    found = [d for documents in retriever.batch(questions, k=2) for d in documents]
+    unique = [d for n, d in enumerate(found) if d not in found[:n]]
+    ids = [d.metadata["span_id"] for d in found]
+    assert len(unique) == len(set(ids)) < len(ids)
+    assert unique[0] != Document(page_content="Another text.", id=ids[0])
+    again = loads(dumps(found[0]), allowed_objects="core")
+    assert type(again) is Document
+    assert again == found[0]
+    assert again.metadata == found[0].metadata
+
+
+def test_a_chain_with_history(retriever):
+    """The model writes the search query from what was said before."""
+    prompt = ChatPromptTemplate.from_messages(
+        [
+            MessagesPlaceholder("history"),
+            ("user", "{question}\nRepeat my last message word for word, and nothing else."),
+        ]
+    )
+    chain = prompt | retriever.llm.bind(max_tokens=24) | StrOutputParser() | retriever
+    history = [HumanMessage("I like the sea."), AIMessage("So do I.")]
+    found = chain.invoke({"history": history, "question": QUESTIONS[0]})
+    assert found[0].metadata["doc_id"] == "lighthouse"
+
+
+def test_many_requests_at_once(retriever):
+    """As a web server does: one event loop, a task each."""
+
+    async def serve():
+        return await asyncio.gather(*(retriever.ainvoke(q, k=1) for q in QUESTIONS * 4))
+
+    found = asyncio.run(serve())
+    assert [d[0].metadata["doc_id"] for d in found] == ["lighthouse", "bakery", "museum"] * 4
 
 
 def test_retriever_and_chat_model_share_the_weights(retriever, engine):

@@ -16,7 +16,7 @@ from llama_index.retrievers.endogenous.filters import to_filter
 from s3_retriever.errors import InputError
 from s3_retriever.index.filters import compile_filter
 
-WORDS = ["red", "Red wine", "blue", "", "wine"]
+WORDS = ["red", "Red wine", "blue", "", "wine", "WINE", "e", "d W"]
 NUMBERS = [1, 2, 3.5]
 DOCUMENTS = [
     {"word": "red", "number": 1, "list": ["red", "blue"]},
@@ -75,6 +75,22 @@ def test_nested_filters(first, second):
     parts = [compile_filter(to_filter(part, values)) for part in (first, second)]
     for document in DOCUMENTS:
         assert match(document) == any(part(document) for part in parts)
+
+
+@given(words)
+def test_a_match_without_case_is_the_engines_own(word):
+    """No list of the values that documents have now: one added later is found as well."""
+
+    def never(key):
+        raise AssertionError("the documents were looked through")
+
+    wanted = MetadataFilter(key="word", value=word, operator=Op.TEXT_MATCH_INSENSITIVE)
+    ours = to_filter(MetadataFilters(filters=[wanted]), never)
+    assert ours == {"$and": [{"word": {"$match": word} if word else {"$gte": ""}}]}
+    match = compile_filter(ours)
+    for document in DOCUMENTS:
+        text = document.get("word")
+        assert match(document) == (isinstance(text, str) and word.lower() in text.lower())
 
 
 def test_every_operator_is_translated():

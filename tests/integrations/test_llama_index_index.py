@@ -13,13 +13,15 @@ from llama_index.core import Document, QueryBundle, Settings
 from llama_index.core.base.base_selector import BaseSelector, SelectorResult, SingleSelection
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, MessageRole
 from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler, TokenCountingHandler
+from llama_index.core.embeddings import MockEmbedding
+from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.query_engine import (
     CitationQueryEngine,
     RetrieverQueryEngine,
     RouterQueryEngine,
 )
 from llama_index.core.retrievers import QueryFusionRetriever
-from llama_index.core.schema import NodeRelationship, NodeWithScore, TextNode
+from llama_index.core.schema import MetadataMode, NodeRelationship, NodeWithScore, TextNode
 from llama_index.core.tools import QueryEngineTool
 from llama_index.core.vector_stores import FilterOperator, MetadataFilter, MetadataFilters
 from llama_index.retrievers.endogenous import (
@@ -87,6 +89,40 @@ class TestIndex:
         assert empty.engine.ids() == ["museum", "bakery"]
         assert empty.ref_doc_info["museum"].metadata == METADATA["museum"]
 
+    def test_the_nodes_of_a_splitter_are_parts_of_their_document(self, empty):
+        whole = [document("museum"), document("bakery")]
+        nodes = SentenceSplitter(chunk_size=40, chunk_overlap=0).get_nodes_from_documents(whole)
+        parts = [node.node_id for node in nodes if node.ref_doc_id == "bakery"]
+        assert len(parts) > 1
+        empty.insert_nodes(nodes)
+        assert set(empty.ref_doc_info) == {"museum", "bakery"}
+        assert set(empty.ref_doc_info["bakery"].node_ids) == set(parts)
+        assert empty.ref_doc_info["bakery"].metadata == METADATA["bakery"]
+        empty.update_ref_doc(document("museum"))
+        assert set(empty.engine.ids()) == {"museum", *parts}
+        empty.delete_ref_doc("bakery")
+        assert empty.engine.ids() == ["museum"]
+
+    def test_what_a_reader_hides_from_prompts_stays_hidden(self, empty, engine):
+        """As SimpleDirectoryReader does with a file's size and dates."""
+        hidden = Document(
+            text=TEXTS["lighthouse"],
+            id_="lighthouse",
+            metadata={"file_name": "sandoy.txt", "file_size": 312},
+            excluded_llm_metadata_keys=["file_size"],
+            excluded_embed_metadata_keys=["file_name"],
+        )
+        empty.insert(hidden)
+        cut = EndogenousPostprocessor(engine=engine)
+        found = empty.as_retriever(k=1).retrieve(QUESTIONS[0])
+        for node in (found[0].node, cut.postprocess_nodes(found, query_str=QUESTIONS[0])[0].node):
+            assert node.metadata["file_size"] == 312
+            assert node.get_content(MetadataMode.LLM).startswith("file_name: sandoy.txt\n\n")
+            assert "sandoy" not in node.get_content(MetadataMode.EMBED)
+        assert found[0].node.source_node.metadata == hidden.metadata
+        assert empty.ref_doc_info["lighthouse"].metadata == hidden.metadata
+        assert empty.refresh_ref_docs([hidden]) == [False]
+
     def test_async_lifecycle(self, empty):
         async def run():
             await empty.ainsert(document("bakery"))
@@ -115,10 +151,32 @@ class TestIndex:
             index.persist(tmp_path / "copy")
 
     def test_from_documents(self):
-        index = EndogenousIndex.from_documents([document("museum")], profile=PROFILE)
+        with pytest.warns(UserWarning, match="MockEmbedding is not used") as warned:
+            index = EndogenousIndex.from_documents(
+                [document("museum")], profile=PROFILE, embed_model=MockEmbedding(embed_dim=2)
+            )
+        assert len([w for w in warned if "not used" in str(w.message)]) == 1
         found = [n.node for n in index.as_retriever(similarity_top_k=2).retrieve(QUESTIONS[2])]
         (node,) = [node for node in found if "nine euros" in node.text]
         assert node.relationships[NodeRelationship.SOURCE].node_id == "museum"
+
+    def test_streaming_query_engine(self, index):
+        engine = index.as_query_engine(streaming=True, similarity_top_k=1)
+        answer = engine.query("Who built the lighthouse on Sandoy?")
+        pieces = list(answer.response_gen)
+        assert len(pieces) > 1
+        assert "Maren Holt" in "".join(pieces)
+        assert answer.source_nodes[0].node.ref_doc_id == "lighthouse"
+
+    def test_chat_with_history(self, index):
+        """The model turns the history into a question of its own."""
+        index.llm.max_tokens = 32
+        chat = index.as_chat_engine(chat_mode="condense_plus_context", similarity_top_k=1)
+        chat.chat("Who built the lighthouse on Sandoy?")
+        answer = chat.chat("When was the lighthouse on Sandoy built?")
+        assert "1874" in str(answer)
+        assert answer.source_nodes[0].node.ref_doc_id == "lighthouse"
+        assert len(chat.chat_history) == 4
 
     def test_chat_engine(self, index):
         chat = index.as_chat_engine(chat_mode="context", similarity_top_k=1)

@@ -18,6 +18,24 @@ SCORE_KIND = "sum of relative scores"
 _DISPLACED = "document_metadata"
 
 
+class SpanDocument(LangChainDocument):
+    """A span; two are the same if place and text are, whatever their ranks and scores.
+
+    Chains that ask several questions (``MultiQueryRetriever``) leave out what is there already.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same text of the same place."""
+        if not isinstance(other, LangChainDocument):
+            return NotImplemented
+        return (self.id, self.page_content) == (other.id, other.page_content)
+
+    @classmethod
+    def lc_id(cls) -> list[str]:
+        """LangChain writes and loads it as a plain document."""
+        return LangChainDocument.lc_id()
+
+
 def to_document(document: LangChainDocument) -> Document:
     """The engine's form of a LangChain document, under :func:`document_id`."""
     return Document(document_id(document), document.page_content, document.metadata)
@@ -79,4 +97,4 @@ def from_span(span: Span) -> LangChainDocument:
     displaced = {k: v for k, v in span.metadata.items() if k in own or k == _DISPLACED}
     if displaced:
         own[_DISPLACED] = displaced
-    return LangChainDocument(page_content=span.text, id=span.id, metadata={**span.metadata, **own})
+    return SpanDocument(page_content=span.text, id=span.id, metadata={**span.metadata, **own})

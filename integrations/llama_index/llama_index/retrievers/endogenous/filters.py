@@ -36,7 +36,8 @@ def to_filter(filters: MetadataFilters, values: Callable[[str], Iterable[Any]]) 
 
     Args:
         filters: of LlamaIndex, nested or not, with any of its operators.
-        values: gives the values that documents have in a field; text matches are looked up there.
+        values: gives the values that documents have in a field; ``TEXT_MATCH``, which tells upper
+            from lower case, is looked up there.
 
     Raises:
         InputError: an operator that LlamaIndex got after this was written, or a text match with
@@ -75,7 +76,11 @@ def _one(part: MetadataFilter, values: Callable[[str], Iterable[Any]]) -> Filter
     if operator in (FilterOperator.TEXT_MATCH, FilterOperator.TEXT_MATCH_INSENSITIVE):
         if not isinstance(value, str):
             raise InputError(f"the filter {operator.value!r} on {key!r} takes a string")
-        fold = str.lower if operator == FilterOperator.TEXT_MATCH_INSENSITIVE else str
+        if not value:  # every text holds the empty one
+            return {key: {"$gte": ""}}
+        if operator == FilterOperator.TEXT_MATCH_INSENSITIVE:
+            return {key: {"$match": value}}
+        # the engine has no match that tells upper from lower case
         texts = {text for text in values(key) if isinstance(text, str)}
-        return {key: {"$in": sorted(text for text in texts if fold(value) in fold(text))}}
+        return {key: {"$in": sorted(text for text in texts if value in text)}}
     raise InputError(f"the filter operator {operator.value!r} is not known here")

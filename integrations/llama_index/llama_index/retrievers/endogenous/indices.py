@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +21,7 @@ from llama_index.core.storage.docstore.types import RefDocInfo
 from llama_index.core.storage.storage_context import StorageContext
 from llama_index.retrievers.endogenous.base import EndogenousRetriever
 from llama_index.retrievers.endogenous.llms import EndogenousLLM
+from llama_index.retrievers.endogenous.nodes import own_metadata, ref_doc_id
 from typing_extensions import Self
 
 from s3_retriever.engine import DEFAULT_PROFILE, Engine
@@ -99,13 +102,27 @@ class EndogenousIndex(BaseIndex[EmptyIndexStruct]):
         documents: Sequence[Document],
         path: str | Path | None = None,
         profile: str | Path = DEFAULT_PROFILE,
+        *,
+        embed_model: Any = None,
         **options: Any,
     ) -> Self:
-        """Load a model and add ``documents``; further arguments are those of :meth:`from_profile`.
+        """Load a model and add ``documents``.
 
         LlamaIndex makes a random id for a document without one: give ids to those that are to be
         recognised when they are added again.
+
+        Args:
+            documents: whole texts; they need no splitting.
+            path: as in :meth:`from_profile`.
+            profile: as in :meth:`from_profile`.
+            embed_model: not used, with a warning; there for code that passes one.
+            **options: of :meth:`from_profile`.
         """
+        if embed_model is not None:
+            warnings.warn(
+                f"{type(embed_model).__name__} is not used: the model that answers finds by itself",
+                stacklevel=2,
+            )
         index = cls.from_profile(profile, path, **options)
         index.insert_nodes(documents)
         return index
@@ -172,27 +189,28 @@ class EndogenousIndex(BaseIndex[EmptyIndexStruct]):
     def delete_ref_doc(
         self, ref_doc_id: str, delete_from_docstore: bool = False, **delete_kwargs: Any
     ) -> None:
-        """Remove a document by id."""
-        self.delete_nodes([ref_doc_id])
+        """Remove a document by id, with the nodes that are parts of it."""
+        info = self.ref_doc_info.get(ref_doc_id)
+        self.delete_nodes(info.node_ids if info else [])
 
     async def adelete_ref_doc(
         self, ref_doc_id: str, delete_from_docstore: bool = False, **delete_kwargs: Any
     ) -> None:
         """As :meth:`delete_ref_doc`; the event loop stays free."""
-        await self.adelete_nodes([ref_doc_id])
+        await asyncio.to_thread(self.delete_ref_doc, ref_doc_id)
 
     def update_ref_doc(self, document: Document, **update_kwargs: Any) -> None:
-        """Replace a document by id."""
-        self._insert([document])
+        """Replace a document by id, with the nodes that were parts of it."""
+        self._replace([document])
 
     async def aupdate_ref_doc(self, document: Document, **update_kwargs: Any) -> None:
         """As :meth:`update_ref_doc`; the event loop stays free."""
-        await self.ainsert(document)
+        await asyncio.to_thread(self._replace, [document])
 
     def refresh_ref_docs(self, documents: Sequence[Document], **update_kwargs: Any) -> list[bool]:
         """Add what is new or has changed; returns which of ``documents`` that was."""
         before = {d.id_: self.engine.get(d.id_) for d in documents}
-        self._insert(documents)
+        self._replace(documents)
         after = {d.id_: self.engine.get(d.id_) for d in documents}
         return [before[d.id_] != after[d.id_] for d in documents]
 
@@ -204,12 +222,14 @@ class EndogenousIndex(BaseIndex[EmptyIndexStruct]):
 
     @property
     def ref_doc_info(self) -> dict[str, RefDocInfo]:
-        """Every document by id; each is its own only node."""
-        live = self.engine.index.snapshot.live
-        return {
-            doc_id: RefDocInfo(node_ids=[doc_id], metadata=dict(entry.metadata))
-            for doc_id, (_, entry) in live.items()
-        }
+        """Every document by id, with its nodes: itself, or the parts that were inserted."""
+        self.engine.refresh()
+        found: dict[str, RefDocInfo] = defaultdict(RefDocInfo)
+        for doc_id, (_, entry) in self.engine.index.snapshot.live.items():
+            info = found[ref_doc_id(doc_id, entry.metadata)]
+            info.node_ids.append(doc_id)
+            info.metadata = info.metadata or own_metadata(entry.metadata)
+        return dict(found)
 
     def persist(self, path: str | Path) -> None:
         """Write the index to a new or empty folder, for :meth:`from_profile` to open.
@@ -237,6 +257,13 @@ class EndogenousIndex(BaseIndex[EmptyIndexStruct]):
 
     def _insert(self, nodes: Sequence[BaseNode], **insert_kwargs: Any) -> None:
         self._retriever.add_documents(nodes, show_progress=self._show_progress)
+
+    def _replace(self, documents: Sequence[Document]) -> None:
+        """Add whole documents; nodes that were parts of them go."""
+        self._insert(documents)
+        info = self.ref_doc_info
+        whole = {d.id_ for d in documents if d.id_ in info}
+        self.engine.delete([i for name in whole for i in info[name].node_ids if i not in whole])
 
     def _build_index_from_nodes(
         self, nodes: Sequence[BaseNode], **build_kwargs: Any
