@@ -154,31 +154,33 @@ class Shortener:
         Without the cut three segments of 256 tokens and a fourth's line break would leave a
         quarter of 1,024 unused. The breaks between places cost tokens, too.
         """
-        count = self._engine.generator.count_tokens
         taken: list[Place] = []
-        kept = ""
         for place in ranking:
-            part: Place | None = place
-            text = _joined(collection, [*taken, part])
-            while part and (excess := count(text) - max_tokens) > 0:
-                part = self._without(collection, part, excess)
-                text = _joined(collection, [*taken, part] if part else taken)
-            if part:
-                taken.append(part)
-                kept = text
-            if part != place:
+            fitting = self._fitting(collection, taken, place, max_tokens)
+            if fitting.start < fitting.end:
+                taken.append(fitting)
+            if fitting != place:
                 break
-        return kept, count(kept)
+        text = _joined(collection, taken)
+        return text, self._engine.generator.count_tokens(text)
 
-    def _without(self, collection: Collection, place: Place, excess: int) -> Place | None:
-        """A place less its last ``excess`` tokens and the word they part; ``None``: nothing."""
-        text = collection.text(place)
-        tokens = self._engine.generator.tokenize(text)
-        end = int(tokens.ends[-excess - 1]) if excess < len(tokens) else 0
-        while end and whole_words(text, 0, end)[1] != end:
-            end -= 1
-        end = len(text[:end].rstrip())
-        return place._replace(end=place.start + end) if end else None
+    def _fitting(
+        self, collection: Collection, taken: Sequence[Place], place: Place, max_tokens: int
+    ) -> Place:
+        """As many whole words of a place's beginning as can be paid for beside ``taken``."""
+        generator = self._engine.generator
+        while place.start < place.end:
+            joined = _joined(collection, [*taken, place])
+            excess = generator.count_tokens(joined) - max_tokens
+            if excess <= 0:
+                break
+            text = collection.text(place)
+            ends = generator.tokenize(text).ends
+            end = int(ends[-excess - 1]) if excess < len(ends) else 0
+            while end and whole_words(text, 0, end)[1] != end:
+                end -= 1
+            place = place._replace(end=place.start + len(text[:end].rstrip()))
+        return place
 
 
 def _joined(collection: Collection, places: Sequence[Place]) -> str:

@@ -37,7 +37,21 @@ def test_pieces_stand_in_the_order_of_the_text_and_breaks_are_paid_for(engine: E
     shortener, count = Shortener(engine), engine.generator.count_tokens
     pieces = count("One.") + count("Three.")
     assert shortener._filled(collection, best_last, pieces + 1) == ("One.\nThree.", pieces + 1)
-    assert shortener._filled(collection, best_last, pieces) == ("Three.", count("Three."))
+    assert shortener._filled(collection, best_last, pieces) == ("One\nThree.", pieces)  # cut
+
+
+def test_the_last_piece_is_cut_to_the_budget_at_a_word(engine: Engine) -> None:
+    text = "Ada Quill built the lighthouse. " + "It is unforgettable. " * 40
+    collection = Collection((Document("d", text),), ())
+    first = Place("d", 0, text.index(" It"))
+    rest = Place("d", text.index("It"), len(text))
+    shortener, count = Shortener(engine), engine.generator.count_tokens
+    for budget in range(count(text[:31]), 60):
+        kept, n_tokens = shortener._filled(collection, [first, rest], budget)
+        assert text.startswith(kept)
+        assert n_tokens == count(kept) <= budget
+        assert kept[-1] in ".tse"  # of "It", "is", "unforgettable"
+        assert budget - n_tokens < count(" unforgettable.") + 1
 
 
 def test_what_all_of_it_costs_buys_all_of_it(engine: Engine) -> None:
