@@ -26,12 +26,12 @@ from s3_retriever.generator.families import AttentionLayout
 from s3_retriever.profile import Hookpoint, Profile
 from s3_retriever.retrieve.question import ProjectedQuestion
 
-__all__ = ["AttentionScorer", "CoactivationScorer", "FeatureWeights", "Scorer"]
+__all__ = ["LANES", "AttentionScorer", "CoactivationScorer", "FeatureWeights", "Scorer"]
 
 FeatureWeights = Sequence[Mapping[int, float]]
 """For each hookpoint, weights of latents; what the candidate index looks up."""
 
-_LANES = 64
+LANES = 64
 """Columns of a table that are gathered at once: 4,096 latents of it fit into a core's cache."""
 
 
@@ -123,34 +123,14 @@ class AttentionScorer:
         for (sign, head), table in zip(self._signed, tables, strict=True):
             yield _products(table, ids, activations, head.hookpoint), sign * head.weights
 
-    def totals(self, ids: np.ndarray, activations: np.ndarray) -> list[Tensor]:
-        """What :meth:`peaks` compares with, from tokens that stand for the index."""
-        return [
-            _products(table, ids, activations, head.hookpoint).logsumexp(0) - np.log(len(ids))
-            for head, table in zip(self._asked, self._asked_tables, strict=True)
-        ]
+    def asked(self) -> list[tuple[int, Tensor]]:
+        """What the question, without the null question, asks of each coded key head.
 
-    def peaks(
-        self, ids: np.ndarray, activations: np.ndarray, totals: Sequence[Tensor]
-    ) -> np.ndarray:
-        """Score tokens one by one, without a softmax: a fifth of the work of :meth:`score`.
-
-        Args:
-            ids: ``(n, n_hookpoints, k)`` latents.
-            activations: ``(n, n_hookpoints, k)`` uint8 steps.
-            totals: of :meth:`totals`.
-
-        Returns:
-            ``(n,)`` float32: log of the most that any query token of any head adds to the token's
-            score, the null question left out.
+        Hookpoints' numbers, and tables ``(n_latents, n_lanes)`` of what a step of activation adds
+        to each of the first :meth:`logits`.
         """
-        found = [
-            _products(table, ids, activations, head.hookpoint)
-            .add_(head.weights.clamp_min(0).log() - total)
-            .amax(1)
-            for head, table, total in zip(self._asked, self._asked_tables, totals, strict=True)
-        ]
-        return torch.stack(found).amax(0).cpu().numpy()
+        pairs = zip(self._asked, self._asked_tables, strict=True)
+        return [(head.hookpoint, torch.cat(table, 1)) for head, table in pairs]
 
     def _shares(self, n: int, logits: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
         """Sum the attention of all lanes to ``n`` tokens."""
@@ -218,10 +198,10 @@ def _key_heads(
 
 
 def _table(profile: Profile, head: _KeyHead) -> list[Tensor]:
-    """``(n_latents, n_lanes)``, in pieces: what a step of activation adds to each logit."""
+    """``(n_latents, n_lanes)`` in pieces: what a step of activation adds to each logit."""
     rows = profile.saes[head.hookpoint].W_dec[:, head.columns].to(head.queries.device)
     queries = head.queries * profile.card.hookpoints[head.hookpoint].activation_scale
-    return [rows @ part.T for part in queries.chunk(-(-len(queries) // _LANES))]
+    return [rows @ part.T for part in queries.chunk(-(-len(queries) // LANES))]
 
 
 def _products(

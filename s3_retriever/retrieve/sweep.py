@@ -12,16 +12,21 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag, pad
 
 from s3_retriever.index.candidates import Block
 from s3_retriever.index.segment import Segment
 from s3_retriever.index.store import Snapshot
-from s3_retriever.retrieve.scoring import AttentionScorer
+from s3_retriever.retrieve.scoring import LANES, AttentionScorer
 
 __all__ = ["best_blocks"]
 
-_CHUNK = 1 << 13
+_CHUNK = 1 << 12
 """Tokens at once: their peaks' intermediate results stay in a core's cache."""
+
+_REGISTER = 16
+"""Numbers in the widest vector register."""
 
 _SAMPLE = 128
 """Blocks that stand for the index in the estimate of how much attention there is."""
@@ -45,8 +50,8 @@ def best_blocks(
     if not allowed or k < 1:
         return []
     with torch.inference_mode():
-        totals = scorer.totals(*_sample(allowed))
-        peaks = np.concatenate([_peaks(*part, scorer, totals) for part in allowed])
+        sweep = _Sweep(scorer, *_sample(allowed))
+        peaks = np.concatenate([_peaks(*part, sweep) for part in allowed])
     order = np.argsort(-peaks, kind="stable")[:k]
     ends = np.cumsum([len(numbers) for _, numbers in allowed])
     parts = np.searchsorted(ends, order, side="right")
@@ -54,6 +59,46 @@ def best_blocks(
         Block(allowed[part][0].name, int(allowed[part][1][place - ends[part]]))  # from its end
         for part, place in zip(parts, order, strict=True)
     ]
+
+
+class _Sweep:
+    """The question's tables, made ready for many tokens."""
+
+    def __init__(self, scorer: AttentionScorer, ids: np.ndarray, activations: np.ndarray) -> None:
+        """``ids`` and ``activations`` ``(n, n_hookpoints, k)`` stand for the index."""
+        self._tables: list[tuple[int, list[Tensor]]] = []
+        sample = scorer.logits(ids, activations)
+        for (hookpoint, table), (logits, weights) in zip(scorer.asked(), sample, strict=False):
+            # what makes a logit the logarithm of a weighted share, but for a constant
+            offsets = weights.clamp_min(0).log() - logits.logsumexp(0) + np.log(len(ids))
+            parts = zip(table.split(LANES, 1), offsets.split(LANES), strict=True)
+            self._tables.append((hookpoint, [_with_offsets(*part) for part in parts]))
+
+    def peaks(self, ids: np.ndarray, activations: np.ndarray) -> np.ndarray:
+        """``(n,)`` float32 peaks of tokens by their codes ``(n, n_hookpoints, k)``."""
+        n, _, k = ids.shape
+        found = []
+        for hookpoint, pieces in self._tables:
+            bags = np.full((n, k + 1), len(pieces[0]) - 1, dtype=np.int32)
+            bags[:, :k] = ids[:, hookpoint]
+            steps = np.ones((n, k + 1), dtype=np.float32)
+            steps[:, :k] = activations[:, hookpoint]
+            there = [torch.from_numpy(a).to(pieces[0].device) for a in (bags, steps)]
+            found += [
+                embedding_bag(there[0], piece, per_sample_weights=there[1], mode="sum").amax(1)
+                for piece in pieces
+            ]
+        return torch.stack(found).amax(0).cpu().numpy()
+
+
+def _with_offsets(table: Tensor, offsets: Tensor) -> Tensor:
+    """The table with one latent more, which every token has: it adds the offsets for nothing.
+
+    Lanes are filled up to the width of a vector register; those are never the highest.
+    """
+    filling = -len(offsets) % _REGISTER
+    last = pad(offsets, (0, filling), value=-np.inf)
+    return torch.cat([pad(table, (0, filling)), last[None]])
 
 
 def _allowed(
@@ -87,9 +132,7 @@ def _sample(allowed: Sequence[tuple[Segment, np.ndarray]]) -> tuple[np.ndarray, 
     return np.concatenate(ids), np.concatenate(activations)
 
 
-def _peaks(
-    segment: Segment, numbers: np.ndarray, scorer: AttentionScorer, totals: Sequence[torch.Tensor]
-) -> np.ndarray:
+def _peaks(segment: Segment, numbers: np.ndarray, sweep: _Sweep) -> np.ndarray:
     """``(len(numbers),)`` float32: the highest peak in each of the given blocks."""
     lengths = np.diff(segment.block_starts)
     rows = None
@@ -103,6 +146,6 @@ def _peaks(
     for first in range(0, n, _CHUNK):
         last = min(first + _CHUNK, n)
         part = slice(first, last) if rows is None else rows[first:last]
-        found.append(scorer.peaks(segment.ids[part], segment.activations[part], totals))
+        found.append(sweep.peaks(segment.ids[part], segment.activations[part]))
     peaks: np.ndarray = np.maximum.reduceat(np.concatenate(found), np.cumsum(lengths) - lengths)
     return peaks
