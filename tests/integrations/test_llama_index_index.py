@@ -14,14 +14,19 @@ from llama_index.core.base.base_selector import BaseSelector, SelectorResult, Si
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, MessageRole
 from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler, TokenCountingHandler
 from llama_index.core.embeddings import MockEmbedding
-from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.query_engine import (
     CitationQueryEngine,
     RetrieverQueryEngine,
     RouterQueryEngine,
 )
 from llama_index.core.retrievers import QueryFusionRetriever
-from llama_index.core.schema import MetadataMode, NodeRelationship, NodeWithScore, TextNode
+from llama_index.core.schema import (
+    MetadataMode,
+    NodeRelationship,
+    NodeWithScore,
+    RelatedNodeInfo,
+    TextNode,
+)
 from llama_index.core.tools import QueryEngineTool
 from llama_index.core.vector_stores import FilterOperator, MetadataFilter, MetadataFilters
 from llama_index.retrievers.endogenous import (
@@ -90,8 +95,15 @@ class TestIndex:
         assert empty.ref_doc_info["museum"].metadata == METADATA["museum"]
 
     def test_the_nodes_of_a_splitter_are_parts_of_their_document(self, empty):
-        whole = [document("museum"), document("bakery")]
-        nodes = SentenceSplitter(chunk_size=40, chunk_overlap=0).get_nodes_from_documents(whole)
+        nodes = [
+            TextNode(
+                text=part,
+                metadata=METADATA[name],
+                relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=name)},
+            )
+            for name in ("museum", "bakery")
+            for part in TEXTS[name].split(". ")
+        ]
         parts = [node.node_id for node in nodes if node.ref_doc_id == "bakery"]
         assert len(parts) > 1
         empty.insert_nodes(nodes)
@@ -149,6 +161,11 @@ class TestIndex:
         assert found == [n.to_dict() for n in index.as_retriever().retrieve(QUESTIONS[0])]
         with pytest.raises(IndexStorageError, match="is not empty"):
             index.persist(tmp_path / "copy")
+
+    def test_the_tutorials_way_to_persist(self, index, engine, tmp_path):
+        index.storage_context.persist(persist_dir=str(tmp_path / "storage"))
+        again = EndogenousIndex(Engine(engine.generator, engine.profile, tmp_path / "storage"))
+        assert set(again.ref_doc_info) == set(TEXTS)
 
     def test_from_documents(self):
         with pytest.warns(UserWarning, match="MockEmbedding is not used") as warned:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from llama_index.core.indices.base import BaseIndex
 from llama_index.core.llms.utils import LLMType
 from llama_index.core.schema import BaseNode, Document, TransformComponent
 from llama_index.core.storage.docstore.types import RefDocInfo
-from llama_index.core.storage.storage_context import StorageContext
+from llama_index.core.storage.storage_context import DEFAULT_PERSIST_DIR, StorageContext
 from llama_index.retrievers.endogenous.base import EndogenousRetriever
 from llama_index.retrievers.endogenous.llms import EndogenousLLM
 from llama_index.retrievers.endogenous.nodes import own_metadata, ref_doc_id
@@ -63,7 +65,7 @@ class EndogenousIndex(BaseIndex[EmptyIndexStruct]):
         """
         super().__init__(
             index_struct=EmptyIndexStruct(),
-            storage_context=StorageContext.from_defaults(),
+            storage_context=_Storage(engine=engine, **vars(StorageContext.from_defaults())),
             callback_manager=callback_manager,
             transformations=[_Whole()],
             show_progress=show_progress,
@@ -234,6 +236,8 @@ class EndogenousIndex(BaseIndex[EmptyIndexStruct]):
     def persist(self, path: str | Path) -> None:
         """Write the index to a new or empty folder, for :meth:`from_profile` to open.
 
+        ``index.storage_context.persist(folder)`` does the same.
+
         Raises:
             IndexStorageError: the folder cannot be used, or holds something.
         """
@@ -272,6 +276,21 @@ class EndogenousIndex(BaseIndex[EmptyIndexStruct]):
 
     def _delete_node(self, node_id: str, **delete_kwargs: Any) -> None:
         self.delete_nodes([node_id])
+
+
+@dataclass(kw_only=True)
+class _Storage(StorageContext):
+    """Persists the engine's index, and not LlamaIndex's stores, which are empty here."""
+
+    engine: Engine
+
+    def persist(
+        self,
+        persist_dir: str | os.PathLike[str] = DEFAULT_PERSIST_DIR,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        self.engine.snapshot(Path(persist_dir))
 
 
 class _Whole(TransformComponent):
