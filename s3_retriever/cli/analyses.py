@@ -147,6 +147,7 @@ def figure(
     device: DeviceOption = None,
 ) -> None:
     """Draw where the model looks, beside dense sentence scores, wins and losses both."""
+    from s3_retriever.evaluate.analyses.asked import load_contexts
     from s3_retriever.evaluate.analyses.figure import (
         RULE,
         as_record,
@@ -155,7 +156,6 @@ def figure(
         own_question,
         plot_figure,
     )
-    from s3_retriever.evaluate.datasets import load_collections
     from s3_retriever.evaluate.datasets.records import read_text
 
     if (question is None) != (context is None):
@@ -164,7 +164,7 @@ def figure(
         raise InputError("give --question and --context, or --data, or all three")
     _check(json_out, plot_out)
     chosen = [own_question(question, read_text(context))] if question and context else []
-    collections = load_collections(data, limit=limit, seed=seed) if data else []
+    collections = load_contexts(data, limit=limit, seed=seed) if data else []
     engine = _engine(profile, model, device)
     everything = None
     if data:
@@ -238,11 +238,11 @@ def layers(
     device: DeviceOption = None,
 ) -> None:
     """Measure what each further layer of codes adds (Table 2)."""
+    from s3_retriever.evaluate.analyses.asked import load_contexts
     from s3_retriever.evaluate.analyses.layers import layers_page, measure_layers, plot_layers
-    from s3_retriever.evaluate.datasets import load_collections
 
     _check(json_out, plot_out)
-    drawn = {path.stem: load_collections(path, limit=limit, seed=seed) for path in data}
+    drawn = {path.stem: load_contexts(path, limit=limit, seed=seed) for path in data}
     engine = _engine(profile, model, device)
     with progress_bar() as bar:
         task = bar.add_task("questions", total=sum(map(len, drawn.values())), note="")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from s3_retriever.errors import InputError
 from s3_retriever.evaluate.collection import Collection
 from s3_retriever.evaluate.datasets import load_collections
 from s3_retriever.evaluate.datasets.records import read_records
 from s3_retriever.evaluate.longbench.records import Record, load_records
 from s3_retriever.evaluate.longbench.tasks import TASKS
 
-__all__ = ["QA_TASKS", "as_record", "load_asked"]
+__all__ = ["QA_TASKS", "as_record", "load_asked", "load_contexts"]
 
 QA_TASKS = tuple(name for name, task in TASKS.items() if task.metric == "f1")
 """The tasks that ask questions."""
@@ -33,8 +34,26 @@ def load_asked(path: Path, *, tasks: Sequence[str], limit: int | None, seed: int
     first = next(iter(read_records(path)), None)
     if not isinstance(first, dict) or "paragraphs" not in first:
         return load_records([path], tasks=tasks, limit=limit, seed=seed)
-    collections = load_collections(path, limit=limit, seed=seed)
-    return [as_record(collection) for collection in collections]
+    return [as_record(collection) for collection in load_contexts(path, limit=limit, seed=seed)]
+
+
+def load_contexts(path: Path, *, limit: int | None, seed: int) -> list[Collection]:
+    """Multi-hop records as collections of one context and one question with an answer each.
+
+    Args:
+        path: of the records.
+        limit: draw so many with ``seed``; those without an answer are then left out.
+        seed: of the draw.
+
+    Raises:
+        InputError: the file cannot be read, or asks several questions of one context.
+    """
+    found = load_collections(path, limit=limit, seed=seed)
+    if any(len(collection.questions) != 1 for collection in found):
+        raise InputError(
+            f"{path} asks several questions of a context: multi-hop records are needed"
+        )
+    return [collection for collection in found if collection.questions[0].answers]
 
 
 def as_record(collection: Collection) -> Record:

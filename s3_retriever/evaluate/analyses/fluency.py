@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,9 @@ def measure_fluency(
     truncated = 0
     for done, record in enumerate(records, start=1):
         answer = generator.tokenize(record.answers[0]).ids.tolist()
+        limit = generator.window - len(answer)
+        asked = partial(_prompt, generator, record, limit)
+        truncated += len(asked("")) + generator.count_tokens(record.context) > limit
         texts = {"full": record.context}
         for method in METHODS:
             if method not in skipped:
@@ -87,18 +91,11 @@ def measure_fluency(
         texts["no context"] = ""
         reference: Tensor | None = None
         for method, text in texts.items():
-            prompt = prompt_ids(
-                generator,
-                TASKS[record.task],
-                text,
-                record.input,
-                limit=generator.window - len(answer),
-            )
+            prompt = asked(text)
             expected = answer_distributions(generator, prompt, answer)
             reference = expected[0] if reference is None else reference
             found = values[method]
             n_context = generator.count_tokens(text)
-            truncated += method == "full" and n_context > len(prompt)
             found["nll"].append(nll(expected, answer))
             found["kl"].append(kl(reference, expected[0]))
             question = Question(record.id, record.input, record.answers)
@@ -124,6 +121,10 @@ def measure_fluency(
             if name not in ("s3", *BOUNDS)
         },
     }
+
+
+def _prompt(generator: Generator, record: Record, limit: int, context: str) -> list[int]:
+    return prompt_ids(generator, TASKS[record.task], context, record.input, limit=limit)
 
 
 def answer_distributions(

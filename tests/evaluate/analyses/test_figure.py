@@ -39,7 +39,11 @@ def test_the_rule() -> None:
 
 
 def test_the_command(resident: list[str], tmp_path: Path) -> None:
-    data = write(tmp_path / "data.jsonl", *({**KEPT, "id": n} for n in range(4)), OTHER)
+    data = write(
+        tmp_path / "data.jsonl",
+        *({**KEPT, "id": n} for n in range(4)),
+        {**OTHER, "answers": ["There"]},
+    )
     figures, picture = tmp_path / "out.json", tmp_path / "out.png"
     out = ["--json", figures, "--plot", picture]
     result = run("--question", ASKED, "--context", CONTEXT, "--data", data, *out, *resident)

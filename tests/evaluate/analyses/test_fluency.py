@@ -11,12 +11,13 @@ from typer.testing import CliRunner
 
 from s3_retriever.cli.app import app
 from s3_retriever.engine import Engine
-from s3_retriever.evaluate.analyses.asked import QA_TASKS, load_asked
+from s3_retriever.errors import InputError
+from s3_retriever.evaluate.analyses.asked import QA_TASKS, load_asked, load_contexts
 from s3_retriever.evaluate.analyses.fluency import answer_distributions, measure_fluency
 from s3_retriever.evaluate.longbench.records import Record
 
 from ...tiny import tiny_generator
-from ..test_datasets import KEPT, OTHER, write
+from ..test_datasets import KEPT, OTHER, SQUAD, write
 
 LINE = {"_id": "1", "dataset": "qasper", "input": "Who?", "context": "Ann.", "answers": ["Ann"]}
 
@@ -31,6 +32,14 @@ def test_both_forms_become_records(tmp_path: Path) -> None:
     assert record.context.startswith("Light\nIt was built.")
     [other] = load_asked(write(tmp_path / "b.jsonl", LINE), tasks=["qasper"], limit=None, seed=0)
     assert other == Record("1", "qasper", "Who?", "Ann.", ("Ann",))
+
+
+def test_only_questions_with_an_answer_and_a_context_of_their_own(tmp_path: Path) -> None:
+    answered = write(tmp_path / "a.jsonl", KEPT, OTHER)
+    [collection] = load_contexts(answered, limit=None, seed=0)
+    assert collection.questions[0].text == KEPT["question"]
+    with pytest.raises(InputError, match="several questions of a context"):
+        load_contexts(write(tmp_path / "b.json", SQUAD), limit=None, seed=0)
 
 
 def test_each_row_is_the_next_tokens_distribution() -> None:
