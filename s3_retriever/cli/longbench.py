@@ -14,6 +14,9 @@ from s3_retriever.cli.options import DeviceOption, ModelOption, ProfileOption, p
 
 __all__ = ["longbench"]
 
+_MINUTE = 60
+"""Seconds between two looks at what is done."""
+
 
 def longbench(
     out: Annotated[
@@ -96,16 +99,24 @@ def longbench(
 
     with progress_bar() as bar:
         task = bar.add_task("answers", total=None, note="")
-        started, at_start = time.monotonic(), len(answers.answers)
+        started = last = time.monotonic()
+        at_start = len(answers.answers)
 
         def show(done: int, total: int) -> None:
+            nonlocal last
             bar.update(task, completed=done, total=total, note=f"{done} of {total}")
             new = len(answers.answers) - at_start
-            if new:
-                write_table()  # a run that is stopped has its table, too
-                if not errors.is_terminal:  # a log has lines, not a bar
-                    left = (time.monotonic() - started) / new * (total - done)
-                    errors.print(f"{done} of {total} answers, about {left / 60:.0f} minutes left")
+            if not new or time.monotonic() - last < _MINUTE:
+                return
+            last = time.monotonic()
+            write_table()  # what is killed has its table, too
+            if not errors.is_terminal:  # a log has lines, not a bar
+                minutes = (last - started) / _MINUTE / new * (total - done)
+                line = f"{done} of {total} answers, about {minutes:.0f} minutes left"
+                errors.print(line, highlight=False)
 
-        runner.run(records, names, show)
-    console.print(write_table(), soft_wrap=True, markup=False, highlight=False)
+        try:
+            runner.run(records, names, show)
+        finally:
+            text = write_table()
+    console.print(text, soft_wrap=True, markup=False, highlight=False)

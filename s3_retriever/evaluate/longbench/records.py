@@ -99,7 +99,9 @@ def _from_hub(tasks: Iterable[str]) -> Iterator[Record]:
     with zipfile.ZipFile(file) as archive:
         for task in tasks:
             path = Path("data", f"{task}.jsonl")
-            with archive.open(path.as_posix()) as member:
+            with expecting(f"file in {HUB}", path, 1):
+                member = archive.open(path.as_posix())
+            with member:
                 for number, line in enumerate(io.TextIOWrapper(member, "utf-8"), start=1):
                     with expecting("LongBench record", path, number):
                         record = _record(json.loads(line))

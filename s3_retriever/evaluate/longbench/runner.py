@@ -64,21 +64,21 @@ class Runner:
         self,
         records: Sequence[Record],
         methods: Sequence[str],
-        on_record: Callable[[int, int], None] = lambda done, total: None,
+        on_answer: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         """Answer what is not answered.
 
         Args:
             records: what is asked.
             methods: names of :data:`METHODS`.
-            on_record: called with the answers that are there and the number there will be, after
-                each record and once before the first.
+            on_answer: called with the answers that are there and the number there will be, once
+                before the first and after each.
 
         Raises:
             InputError: a prompt does not fit the window, or a budget is too small for a method.
         """
         wanted = [Key(m, record.task, record.id) for record in records for m in methods]
-        on_record(self._done(wanted), self._total(wanted))
+        on_answer(self._done(wanted), self._total(wanted))
         for record in records:
             missing = [
                 name
@@ -86,9 +86,9 @@ class Runner:
                 if name not in self.skipped
                 and Key(name, record.task, record.id) not in self._answers.answers
             ]
-            for answer in self._answer(record, missing) if missing else ():
+            for answer in self._answer(record, missing):
                 self._answers.add(answer)
-            on_record(self._done(wanted), self._total(wanted))
+                on_answer(self._done(wanted), self._total(wanted))
 
     def _done(self, wanted: Sequence[Key]) -> int:
         answers = self._answers.answers

@@ -87,7 +87,7 @@ def _columns(tasks: Sequence[str]) -> str:
         metric = "Rouge-L" if family == "summary" else "F1"
         if names:
             groups.append(f"{title} ({metric}): {', '.join(names)}.")
-    partial = "" if len(tasks) == len(TASKS) else f" Avg is over these {len(tasks)} tasks only."
+    partial = "" if len(tasks) == len(TASKS) else f" Avg is over {len(tasks)} of the nine tasks."
     return (
         f"Times 100. {' '.join(groups)} Avg is the mean of the columns, retention Avg in percent of"
         f" full's.{partial}"

@@ -41,7 +41,10 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["evaluate", "longbench", *map(str, arguments)])
 
 
-def test_the_table_is_printed_and_written(data: Path, resident: list[str], tmp_path: Path) -> None:
+def test_the_table_is_printed_and_written(
+    data: Path, resident: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s3_retriever.cli.longbench._MINUTE", 1e-9)  # look after every answer
     out = tmp_path / "out"
     asked = ["--data", data, "--out", out, "--budget", 80, "--limit", 1, "--shots", 1]
     result = run(*asked, "--methods", "full,h2o,s3-fast", *resident)
@@ -54,7 +57,8 @@ def test_the_table_is_printed_and_written(data: Path, resident: list[str], tmp_p
     assert found["counted"] == {"multifieldqa_en": 1, "multi_news": 1}
     assert list(found["methods"]) == ["full", "h2o", "s3-fast"]
     assert found["settings"]["budget"] == 80
-    assert "6 of 6 answers" in result.stderr
+    progress = [f"{done} of 6 answers, about " for done in range(1, 7)]
+    assert all(line in result.stderr for line in progress)
     lines = (out / "answers.jsonl").read_bytes()
 
     again = run(*asked, "--methods", "full,h2o,s3-fast", *resident)

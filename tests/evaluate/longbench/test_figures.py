@@ -127,7 +127,7 @@ def test_the_page_says_what_it_is_about() -> None:
     assert "keep 512 tokens of it" in text
     assert "- full: the prompt is cut in the middle to the window of 8192 tokens" in text
     assert "intervals are too narrow" not in text
-    assert "Avg is over these 2 tasks only" in text
+    assert "Avg is over 2 of the nine tasks." in text
     assert "| method | Qasper | QMSum | Avg | retention % |" in lines
     row = next(line for line in lines if line.startswith("| s3 | 60.00 | 40.00 | 50.00 ("))
     assert row.endswith("| 200 (200 to 200) |")

@@ -115,6 +115,8 @@ def test_without_files_the_hub_is_asked(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     assert [r.context for r in load_records([], tasks=["qasper"])] == ["Ada\u2028did."]
+    with pytest.raises(InputError, match=r"qmsum.jsonl, record 1: no file in zai-org/LongBench"):
+        load_records([], tasks=["qmsum"])
     assert (asked["repo"], asked["name"], asked["repo_type"]) == (
         "zai-org/LongBench",
         "data.zip",
