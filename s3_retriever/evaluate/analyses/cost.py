@@ -305,7 +305,6 @@ def plot_costs(result: Mapping[str, Any], path: Path) -> None:
     """
     require_matplotlib()
     from matplotlib.figure import Figure
-    from matplotlib.ticker import NullLocator
 
     rows, clock = result["rows"], result["clock"]
     lengths = sorted({row["length"] for row in rows})
@@ -327,19 +326,17 @@ def plot_costs(result: Mapping[str, Any], path: Path) -> None:
             at = [row["length"] for row in own]
             values = [of(row) for row in own]
             axes.plot(at, values, "o-", color=colours[system], label=system)
-        axes.set_xscale("log", base=2)
-        axes.set_yscale("log")
         axes.set_xticks(lengths, [f"{n:,}" for n in lengths])
-        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_ylim(bottom=0)
         axes.set_title(title, fontsize="medium")
         axes.set_ylabel(unit)
-        axes.grid(alpha=0.3, which="both")
+        axes.grid(alpha=0.3)
     for axes, key in zip(figure.axes, ("first", "average"), strict=False):
         crossed = crossing(rows, "s3", clock, key)
         if crossed is not None and crossed > lengths[0]:
             axes.axvline(crossed, color=colours["s3"], linestyle=":")
-            top = axes.get_ylim()[1]
-            axes.text(crossed, top, f" from {crossed:,.0f}", va="top", fontsize="small")
+            label = f" s3 faster from {crossed:,.0f}"
+            axes.text(crossed, 0, label, va="bottom", fontsize="small")
     figure.axes[0].legend(fontsize="small")
     figure.supxlabel("tokens of the prompt", fontsize="medium")
     figure.savefig(path, dpi=80)
