@@ -80,13 +80,15 @@ class CandidateSettings(_Settings):
     """Blocks proposed by words (BM25). Few are better: the softmax of attention scoring is shared
     by all candidates, and many unlikely ones drown the likely (docs/quality.md)."""
     features: int = Field(default=16, ge=0)
-    """Blocks proposed by features beside those of the words."""
+    """Blocks proposed by features beside those of the words: by votes of the question's strongest,
+    which is fast at any size and, beside words, loses no evidence (docs/performance.md)."""
     features_alone: int = Field(default=1024, ge=0)
-    """Blocks proposed by features in mode ``features``, which uses no words."""
+    """Blocks proposed by features in mode ``features``, which uses no words. Attention scoring
+    looks at every token for them: their time grows with the index (docs/performance.md)."""
     cover: int = Field(default=64, ge=0)
     """An index (or what a filter leaves of it) of at most this many blocks is scored whole."""
     query_features: int = Field(default=128, ge=1)
-    """Features of the question that are looked up, strongest first."""
+    """Features of the question that vote, strongest first."""
 
 
 class ScoringSettings(_Settings):
