@@ -394,7 +394,8 @@ class Engine(Keeping):
     def retrieve_batch(self, questions: Sequence[str], **arguments: Any) -> list[RetrievalResult]:
         """Spans for each question; all questions are projected in one padded forward pass.
 
-        What mode ``hybrid`` reads afterwards is a question's own, and read for each.
+        What mode ``hybrid`` reads afterwards is a question's own, and read for each. In bfloat16
+        padding rounds differently: spans of nearly the same score may change places.
 
         Args:
             questions: plain texts.

@@ -185,6 +185,14 @@ class TestCompressor:
         assert asyncio.run(compressor.acompress_documents(documents, QUESTIONS[1])) == found
         assert engine.ids() == before
 
+    def test_other_stores_metadata_are_no_hindrance(self, compressor):
+        """Such as MongoDB's object ids, which JSON does not know."""
+        key = object()
+        document = Document(TEXTS["bakery"], metadata={"_id": key}, id="bakery")
+        found = compressor.compress_documents([document], QUESTIONS[1])
+        assert "14 hours" in found[0].page_content
+        assert found[0].metadata["_id"] is key
+
     def test_nothing_in_nothing_out(self, compressor):
         assert compressor.compress_documents([], QUESTIONS[0]) == []
         assert compressor.compress_documents([Document(" ")], QUESTIONS[0]) == []

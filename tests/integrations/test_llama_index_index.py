@@ -326,6 +326,14 @@ class TestPostprocessor:
         engine = index.as_query_engine(llm=llm, node_postprocessors=[cut])
         assert "Maren Holt" in str(engine.query(QUESTIONS[0]))
 
+    def test_other_stores_metadata_are_no_hindrance(self, cut):
+        """Such as MongoDB's object ids, which JSON does not know."""
+        key = object()
+        node = TextNode(text=TEXTS["bakery"], metadata={"_id": key}, id_="bakery")
+        found = cut.postprocess_nodes([NodeWithScore(node=node)], query_str=QUESTIONS[1])
+        assert any("14 hours" in n.text for n in found)
+        assert found[0].node.metadata["_id"] is key
+
     def test_what_it_cannot_do(self, cut):
         assert cut.postprocess_nodes([], query_str=QUESTIONS[0]) == []
         with pytest.raises(InputError, match="question"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -60,7 +61,11 @@ class EndogenousCompressor(BaseDocumentCompressor):
         Raises:
             InputError: the query is empty.
         """
-        usable = [d for d in map(to_document, documents) if problem_of(d) is None]
+        # other stores' metadata may hold what no index could keep: they go round the engine
+        converted = [to_document(document) for document in documents]
+        metadata = {document.id: document.metadata for document in converted}
+        bare = [replace(document, metadata={}) for document in converted]
+        usable = [document for document in bare if problem_of(document) is None]
         if not usable:
             return []
         spans = self.engine.select(
@@ -71,7 +76,7 @@ class EndogenousCompressor(BaseDocumentCompressor):
             mode=self.mode,
             scoring=self.scoring,
         )
-        return [from_span(span) for span in spans]
+        return [from_span(replace(span, metadata=metadata[span.doc_id])) for span in spans]
 
     async def acompress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
@@ -54,7 +55,11 @@ class EndogenousPostprocessor(BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         if query_bundle is None:
             raise InputError("give the question, too: query_str or query_bundle")
-        usable = [d for n in nodes if problem_of(d := to_document(n.node)) is None]
+        # other stores' metadata may hold what no index could keep: they go round the engine
+        documents = [to_document(found.node) for found in nodes]
+        metadata = {document.id: document.metadata for document in documents}
+        bare = [replace(document, metadata={}) for document in documents]
+        usable = [document for document in bare if problem_of(document) is None]
         if not usable:
             return []
         spans = self.engine.select(
@@ -65,7 +70,7 @@ class EndogenousPostprocessor(BaseNodePostprocessor):
             mode=self.mode,
             scoring=self.scoring,
         )
-        return [from_span(span) for span in spans]
+        return [from_span(replace(span, metadata=metadata[span.doc_id])) for span in spans]
 
     def to_config(self) -> dict[str, Any]:
         """The postprocessor as JSON values: its engine's settings and its own, no weights."""
