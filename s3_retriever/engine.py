@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
+from s3_retriever.adding import AddReport, add_documents, checked_documents
 from s3_retriever.answering import AnswerStream, fit_prompt
+from s3_retriever.compressing import CompressedContext, Compressor
 from s3_retriever.config import FusionSettings, Mode, RetrieveSettings, ScanSettings, Scoring
-from s3_retriever.documents import problem_of, sort_out
 from s3_retriever.errors import InputError
 from s3_retriever.explain.abstain import Abstention
 from s3_retriever.explain.memory import memory_report
@@ -28,53 +25,19 @@ from s3_retriever.generator.generator import Generator
 from s3_retriever.index.description import describe
 from s3_retriever.index.filters import Filter
 from s3_retriever.index.namespaces import check_namespace, namespace_folder, namespaces_in
-from s3_retriever.index.segment import text_hash
 from s3_retriever.index.store import Index
 from s3_retriever.keeping import Keeping
 from s3_retriever.profile import Profile
 from s3_retriever.retrieve.question import question_ids
 from s3_retriever.retrieve.retriever import Retriever
 from s3_retriever.scan.scanner import Scanner
-from s3_retriever.types import CodedDocument, Document, Span
+from s3_retriever.types import Document, Span
 
 __all__ = ["AddReport", "CompressedContext", "Engine"]
-
-logger = logging.getLogger(__name__)
 
 DEFAULT_PROFILE = "smollm2-135m-instruct"
 _EDGES = {"lead_tokens": 32, "tail_tokens": 32}
 """In ``compress``, of one long text, Eq. 8's first and last tokens belong to the union."""
-
-_COMPRESSED_KEPT = 4
-"""Texts whose codes ``compress`` keeps, so that a second question need not read them again."""
-
-
-@dataclass(frozen=True)
-class AddReport:
-    """What became of the documents of one ``add``."""
-
-    added: tuple[str, ...] = ()
-    """Ids that were new."""
-    updated: tuple[str, ...] = ()
-    """Ids whose text or metadata changed."""
-    unchanged: tuple[str, ...] = ()
-    """Ids whose text and metadata were in the index already; nothing was read."""
-    skipped: Mapping[str, str] = field(default_factory=dict)
-    """Reason by id (or by position, for a document without a usable id)."""
-    tokens_scanned: int = 0
-    """Tokens the model read."""
-
-
-@dataclass(frozen=True)
-class CompressedContext:
-    """The parts of a text that a question needs, in the text's order."""
-
-    text: str
-    """The spans; where something is left out between two, a line with three dots."""
-    spans: tuple[Span, ...]
-    """In the order of the text; ``rank`` tells their order of merit."""
-    n_tokens: int
-    """Tokens of :attr:`text`, in the generator's count."""
 
 
 class Engine(Keeping):
@@ -127,8 +90,7 @@ class Engine(Keeping):
             "profile": profile.card.name,
             "model": generator.name,
         }
-        self._compressed: OrderedDict[str, Index] = OrderedDict()
-        self._compress_lock = threading.Lock()
+        self._compressor = Compressor(self._retriever, self._scanner, generator, profile)
 
     @classmethod
     def from_profile(
@@ -233,61 +195,16 @@ class Engine(Keeping):
             IndexLockedError: another process is writing.
             IndexStorageError: the folder cannot be written; the index is as it was.
         """
-        good, skipped = sort_out(documents)
-        if skipped and (on_error == "raise" or not good):
-            where, reason = next(iter(skipped.items()))
-            raise InputError(f"document {where}: {reason}")
-        if not good and not skipped:
-            raise InputError("there are no documents to add")
-        for where, reason in skipped.items():
-            logger.warning("document %s is left out: %s", where, reason)
-
+        good, skipped = checked_documents(documents, on_error)
         with self._write_lock, self.index.writing():
-            live = self.index.snapshot.live
-            unchanged, recoded, unread = [], [], []
-            for document in good.values():
-                segment, entry = live.get(document.id, (None, None))
-                if segment is None or entry is None or entry.hash != text_hash(document.text):
-                    unread.append(document)
-                elif entry.metadata == document.metadata:
-                    unchanged.append(document.id)
-                else:  # only the metadata changed: the codes are still good
-                    old = segment.coded(entry)
-                    recoded.append(CodedDocument(document, old.tokens, old.ids, old.activations))
-            scanned = self._commit_all(recoded, unread, on_progress)
-            changed = [d.id for d in (*(c.document for c in recoded), *unread)]
-            return AddReport(
-                added=tuple(i for i in changed if i not in live),
-                updated=tuple(i for i in changed if i in live),
-                unchanged=tuple(unchanged),
-                skipped=skipped,
-                tokens_scanned=scanned,
+            return add_documents(
+                self.index,
+                self._scanner,
+                good,
+                skipped,
+                segment_tokens=self.scan_settings.segment_tokens,
+                on_progress=on_progress,
             )
-
-    def _commit_all(
-        self,
-        recoded: Sequence[CodedDocument],
-        unread: Sequence[Document],
-        on_progress: Callable[[int, int], None],
-    ) -> int:
-        """Scan what is unread and commit all of it; returns the tokens scanned."""
-        waiting: list[CodedDocument] = []
-        scanned = n_waiting = 0
-
-        def count(tokens: int, characters: int) -> None:
-            nonlocal scanned
-            scanned += tokens
-            on_progress(tokens, characters)
-
-        for coded in chain(recoded, self._scanner.scan(unread, on_progress=count)):
-            waiting.append(coded)
-            n_waiting += len(coded.tokens)
-            if n_waiting >= self.scan_settings.segment_tokens:
-                self.index.commit(waiting)
-                waiting, n_waiting = [], 0
-        if waiting:
-            self.index.commit(waiting)
-        return scanned
 
     def namespace(self, name: str) -> Engine:
         """An engine around the same model whose index is its own: nothing is shared or found.
@@ -484,48 +401,18 @@ class Engine(Keeping):
         Raises:
             InputError: the question or the text is empty, or ``max_tokens`` is below 1.
         """
-        if max_tokens < 1:
-            raise InputError(f"max_tokens must be at least 1, not {max_tokens}")
-        document = Document("context", text)
-        if reason := problem_of(document):
-            raise InputError(f"the text to compress: {reason}")
-        index = self._compression_index(document)
         if settings is None:
             fusion = self.retrieve_settings.fusion.model_copy(update=_EDGES)
             settings = self.retrieve_settings.model_copy(update={"fusion": fusion})
-        spans = self._retriever.retrieve(
-            index.view,
+        return self._compressor.compress(
             question,
-            max_tokens=max_tokens,
-            k=None,
-            filter=None,
+            text,
+            max_tokens,
             mode=mode,
             scoring=scoring,
             settings=settings,
             token_scores=token_scores,
         )
-        count = self.generator.count_tokens
-        if (whole := count(text)) <= max_tokens:
-            span = Span("context", 0, len(text), text, score=1.0, scores={}, rank=0)
-            return CompressedContext(text, (span,), whole)
-        while True:  # what stands between spans costs tokens too: the worst makes room for it
-            in_order = sorted(spans, key=lambda s: s.start)
-            joined = _joined(text, in_order)
-            if (n := count(joined)) <= max_tokens or not spans:
-                return CompressedContext(joined, tuple(in_order), n)
-            spans = spans[:-1]
-
-    def _compression_index(self, document: Document) -> Index:
-        key = text_hash(document.text)
-        with self._compress_lock:
-            if key not in self._compressed:
-                index = Index(None, self.profile)
-                with index.writing():
-                    index.commit(list(self._scanner.scan([document])))
-                self._compressed[key] = index
-                if len(self._compressed) > _COMPRESSED_KEPT:
-                    self._compressed.popitem(last=False)
-            return self._compressed[key]
 
     def answer(
         self,
@@ -596,14 +483,3 @@ class Engine(Keeping):
             "dtype": str(self.generator.model.dtype).removeprefix("torch."),
             "weight_bytes": self.generator.weight_bytes,
         }
-
-
-def _joined(text: str, spans: Sequence[Span]) -> str:
-    """Spans of ``text`` in order, with dots where more than white space is left out."""
-    parts = []
-    for n, span in enumerate(spans):
-        if n:
-            between = text[spans[n - 1].end : span.start]
-            parts.append("\n...\n" if between.strip() else between)
-        parts.append(span.text)
-    return "".join(parts)

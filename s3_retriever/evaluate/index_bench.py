@@ -243,7 +243,7 @@ def _exhaustive(index: Index, scorer: AttentionScorer) -> dict[str, np.ndarray]:
             (logits - total).exp_() @ weights
             for (logits, weights), total in zip(_logits(scorer, segment, rows), sums, strict=True)
         ]
-        found.setdefault(segment.name, []).append(torch.stack(shares).sum(0))
+        found.setdefault(segment.name, []).append(torch.stack(shares).sum(0).cpu())
     return {name: torch.cat(scores).numpy() for name, scores in found.items()}
 
 

@@ -77,7 +77,7 @@ def find_candidates(
     }[mode]
     blocks = [h.block for h in index.search_words(index.words(question), n_words, documents)]
     if mode == "features" and isinstance(scorer, AttentionScorer):
-        # alone, features must find all there is; beside words, the common ones' votes do
+        # alone, features must find all there is; beside words, votes do (docs/performance.md)
         blocks += best_blocks(snapshot, scorer, n_features, documents)
     elif scorer is not None:
         features = scorer.features(settings.query_features)

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from s3_retriever.config import CandidateSettings
 from s3_retriever.generator.families import AttentionLayout
+from s3_retriever.index.segment import BLOCK_TOKENS
 from s3_retriever.index.store import Index
 from s3_retriever.profile import Head, Profile
+from s3_retriever.retrieve.candidates import find_candidates, runs_of
 from s3_retriever.retrieve.question import ProjectedQuestion
 from s3_retriever.retrieve.scoring import AttentionScorer
 from s3_retriever.retrieve.sweep import best_blocks
@@ -99,6 +102,23 @@ def test_only_allowed_documents(index: Index) -> None:
     assert [tuple(block) for block in found] == by_hand(index, 4, ids=ids)
     assert best_blocks(index.snapshot, scorer, 99, {}) == []
     assert best_blocks(index.snapshot, scorer, 0) == []
+
+
+def test_alone_features_propose_them(index: Index) -> None:
+    scorer, settings = scorer_of(index.profile, 4), CandidateSettings(cover=1, features_alone=3)
+    view = index.view
+    runs = find_candidates(view.snapshot, view.candidates, "x", scorer, settings, None, "features")
+    assert runs == runs_of(view.snapshot, best_blocks(view.snapshot, scorer, 3))
+    assert 1 <= sum(len(run) for run in runs) <= 3 * BLOCK_TOKENS
+    only = {"d2"}
+    documents = {
+        segment.name: [segment.ordinals[i]]
+        for i, (segment, _) in index.snapshot.live.items()
+        if i in only
+    }
+    some = CandidateSettings(cover=0, features_alone=3)
+    runs = find_candidates(view.snapshot, view.candidates, "x", scorer, some, documents, "features")
+    assert {run.entry.id for run in runs} == only
 
 
 def test_a_sample_stands_for_a_large_index() -> None:
