@@ -97,7 +97,9 @@ def collect_keys(
     if done_marker.exists() and json.loads(done_marker.read_text()) == identity:
         logger.info("reusing the keys collected in %s", folder)
         return [np.load(p, mmap_mode="r") for p in paths]
-    done_marker.unlink(missing_ok=True)  # the arrays are about to be overwritten
+    done_marker.unlink(missing_ok=True)
+    for path in paths:
+        path.unlink(missing_ok=True)  # who still maps the former keys keeps them
 
     arrays = [
         np.lib.format.open_memmap(

@@ -13,6 +13,7 @@ from s3_retriever.generator.generator import Generator
 from s3_retriever.index.segment import Segment
 from s3_retriever.profile import Profile
 from tests.cli.conftest import FILES, Run, Setup
+from tests.damage import overwrite
 
 
 @pytest.fixture(autouse=True)
@@ -33,11 +34,11 @@ def segment(index: Path) -> Path:
 def flip_a_byte(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
-    path.write_bytes(content)
+    overwrite(path, bytes(content))
 
 
 def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-50])
+    overwrite(path, path.read_bytes()[:-50])
 
 
 class TestInfo:
@@ -100,7 +101,7 @@ class TestDoctor:
         (words,) = (own_index / "tantivy").glob("*.idx")
         content = bytearray(words.read_bytes())
         content[100:140] = bytes(40)
-        words.write_bytes(content)
+        overwrite(words, bytes(content))
         doctor = ["doctor", "--index", own_index, "--profile", setup.profile, "--repair"]
         assert run(*doctor).exit_code == 0
         assert all(p.read_bytes() != content for p in (own_index / "tantivy").glob("*.idx"))
@@ -160,7 +161,7 @@ class TestDoctor:
         sound = Segment.open(segment(setup.index))
         whole = path.read_bytes()
         first = whole.index(sound.ids[:4].tobytes())
-        path.write_bytes(whole[:first] + bytes([whole[first] ^ 1]) + whole[first + 1 :])
+        overwrite(path, whole[:first] + bytes([whole[first] ^ 1]) + whole[first + 1 :])
         doctor = ["doctor", "--index", own_index, "--profile", setup.profile]
         sick = run(*doctor)
         assert f"codes lost: {sound.entries[0].id}" in sick.stdout

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from s3_retriever.errors import IndexStorageError
 from s3_retriever.index.candidates import Block, CandidateIndex
 from s3_retriever.index.segment import Segment
+from tests.damage import overwrite
 
 from .conftest import HOOKPOINTS, N_LATENTS, code
 
@@ -162,7 +163,7 @@ def test_damaged_files_are_reported_not_raised_raw(tmp_path: Path, segment: Segm
     for path in tmp_path.glob("*.store"):
         content = bytearray(path.read_bytes())
         content[: len(content) // 2] = bytes(len(content) // 2)
-        path.write_bytes(content)
+        overwrite(path, bytes(content))
     with pytest.raises(IndexStorageError, match="doctor --repair"):
         again = CandidateIndex.open(tmp_path, HOOKPOINTS, N_LATENTS)
         again.search_words(again.words("roses"), 3)

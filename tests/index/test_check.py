@@ -19,6 +19,7 @@ from s3_retriever.index.segment import Segment
 from s3_retriever.index.store import Index
 from s3_retriever.profile import Profile
 from s3_retriever.types import CodedDocument, Document
+from tests.damage import overwrite
 
 from .conftest import N_LATENTS, code, random_profile
 from .test_store import found, put, texts
@@ -53,7 +54,7 @@ def files_of(folder: Path) -> list[Path]:
 def flip(path: Path, place: int, by: int = 1) -> None:
     content = bytearray(path.read_bytes())
     content[place] ^= by
-    path.write_bytes(content)
+    overwrite(path, bytes(content))
 
 
 def alarms(folder: Path, profile: Profile) -> list[str]:
@@ -97,7 +98,7 @@ def test_bytes_all_over_the_small_files(folder: Path, profile: Profile, name: st
         else:
             with pytest.raises(IndexStorageError):
                 Manifest.read(folder, name=name)
-        path.write_bytes(whole)
+        overwrite(path, whole)
 
 
 def place_of(folder: Path, piece: bytes) -> tuple[Path, int]:
@@ -128,7 +129,7 @@ def test_lost_codes_are_told_from_lost_text(folder: Path, profile: Profile) -> N
 def test_documents_are_known_though_the_file_is_not(folder: Path, profile: Profile) -> None:
     first, second = sorted((folder / "segments").glob("*.safetensors"))
     first.unlink()
-    second.write_bytes(b"nonsense" + second.read_bytes()[8:])
+    overwrite(second, b"nonsense" + second.read_bytes()[8:])
     one, two = damages(IndexFolder(folder), Manifest.read(folder))
     assert one.fates == dict.fromkeys(TEXTS, "lost")
     assert two.fates == {"new": "lost"}

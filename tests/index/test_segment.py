@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from s3_retriever.errors import IndexStorageError
 from s3_retriever.index.segment import BLOCK_TOKENS, Segment, text_hash
+from tests.damage import overwrite
 
 from .conftest import HOOKPOINTS, N_LATENTS, code
 
@@ -76,7 +77,7 @@ def test_missing_truncated_foreign(written: Path, tmp_path: Path) -> None:
         Segment.open(tmp_path / "nothing.safetensors")
     whole = written.read_bytes()
     for size in (0, 4, len(whole) // 2, len(whole) - 1):
-        written.write_bytes(whole[:size])
+        overwrite(written, whole[:size])
         with pytest.raises(IndexStorageError):
             Segment.open(written)
     save_file({"weights": np.zeros(3)}, written)
