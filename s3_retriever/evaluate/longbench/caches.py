@@ -7,13 +7,14 @@ keys and values for the tokens that are written.
 - ``streaming-llm`` (arXiv 2309.17453): the first 4 positions and the last ones. Positions are not
   renumbered (kvpress's way; the paper does so while it streams beyond the window).
 - ``snapkv`` (arXiv 2404.14469): what the last 64 positions attend to, pooled over 5 neighbours.
-- ``pyramidkv`` (arXiv 2406.02069): SnapKV's scores; early layers keep more than late ones.
+- ``pyramidkv`` (arXiv 2406.02069): SnapKV's scores; early layers keep more than late ones, the
+  last one at least the window.
 - ``h2o`` (arXiv 2306.14048): what the whole prompt attends to, and the most recent half
   (:mod:`~s3_retriever.evaluate.longbench.h2o`).
 - ``dynamic`` (arXiv 2412.14838): SnapKV's scores; the prompt decides what each layer keeps
   (:mod:`~s3_retriever.evaluate.longbench.dynamic_kv`).
 
-The first three are kvpress's, with its own settings. All of them choose for each key head on its
+The first three are kvpress's, with its own settings but for a pyramid that fits the budget. All of them choose for each key head on its
 own; query heads that share a key head are averaged.
 
 One prefill serves all methods. They drop keys and values of a layer after its attention has run,
@@ -74,7 +75,10 @@ def _snapkv(budget: int, n_tokens: int) -> Any:
 
 
 def _pyramidkv(budget: int, n_tokens: int) -> Any:
-    return _presses().PyramidKVPress(_ratio(budget, n_tokens), window_size=_WINDOW)
+    # the last layer's share is budget / beta; where that is less than the window, kvpress falls
+    # back to SnapKV without a word, at its own beta of 20 for every budget below 1,280
+    beta = max(1, min(20, budget // _WINDOW))
+    return _presses().PyramidKVPress(_ratio(budget, n_tokens), window_size=_WINDOW, beta=beta)
 
 
 def _h2o(budget: int, n_tokens: int) -> Any:

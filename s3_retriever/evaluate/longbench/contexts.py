@@ -89,7 +89,7 @@ class Shortener:
         >>> engine = Engine.from_profile("smollm2-135m-instruct")
         >>> tale = "It rained. " * 20 + "The keeper of the light was Ada. " + "It was cold. " * 20
         >>> record = Record("1", "hotpotqa", "Who kept the light?", tale, ("Ada",))
-        >>> Shortener(engine).shorten(record, "s3", 10).text
+        >>> Shortener(engine).shorten(record, "s3", 8).text
         'The keeper of the light was Ada.'
     """
 
