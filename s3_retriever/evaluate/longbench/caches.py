@@ -14,8 +14,8 @@ keys and values for the tokens that are written.
 - ``dynamic`` (arXiv 2412.14838): SnapKV's scores; the prompt decides what each layer keeps
   (:mod:`~s3_retriever.evaluate.longbench.dynamic_kv`).
 
-The first three are kvpress's, with its own settings but for a pyramid that fits the budget. All of them choose for each key head on its
-own; query heads that share a key head are averaged.
+The first three are kvpress's, with its own settings but for a pyramid that fits the budget. All of
+them choose for each key head on its own; query heads that share a key head are averaged.
 
 One prefill serves all methods. They drop keys and values of a layer after its attention has run,
 so nothing they do reaches the layers above: each compresses its own copy, and answers alone.
