@@ -18,6 +18,8 @@ Where this deviates:
 - Window and pooling are kvpress's SnapKV's (64 positions, mean of 5 neighbours), so that the two
   methods differ only in how they divide the budget.
 - Heads are key heads, as in the rest of the comparison.
+- ``r_max`` of 10 and an update every 4 layers are recollections, not readings, of the paper: its
+  text could not be had. The authors' program has 5 for ``r_max`` unless told otherwise.
 """
 
 from __future__ import annotations
