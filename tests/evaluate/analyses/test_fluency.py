@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from s3_retriever.cli.app import app
 from s3_retriever.engine import Engine
 from s3_retriever.errors import InputError
 from s3_retriever.evaluate.analyses.asked import QA_TASKS, load_asked, load_contexts
-from s3_retriever.evaluate.analyses.fluency import answer_distributions, measure_fluency
+from s3_retriever.evaluate.analyses.fluency import answer_distributions, kl, measure_fluency
 from s3_retriever.evaluate.longbench.records import Record
 
 from ...tiny import tiny_generator
@@ -53,17 +54,24 @@ def test_each_row_is_the_next_tokens_distribution() -> None:
         torch.testing.assert_close(row, expected, atol=1e-4, rtol=1e-4)
 
 
+def test_a_divergence_a_token_and_the_first_is_the_published_one() -> None:
+    half, quarter = torch.tensor([0.5, 0.5]).log(), torch.tensor([0.25, 0.75]).log()
+    found = kl(torch.stack([half, half]), torch.stack([quarter, half]))
+    assert found.tolist() == pytest.approx([0.5 * math.log(2) + 0.5 * math.log(2 / 3), 0])
+
+
 def test_a_budget_for_everything_changes_nothing(resident: list[str]) -> None:
     engine = Engine.from_profile(resident[1], model=resident[3], device="cpu")
     record = Record("1", "hotpotqa", "Who kept it?", "Ann kept the light.", ("Ann",))
     found = measure_fluency(engine, [record], budget=100)
     full = found["methods"]["full"]
-    assert full["kl"]["mean"] == 0
+    assert full["kl"]["mean"] == full["answer_kl"]["mean"] == 0
     assert full["answer_recall"]["mean"] == 1
     assert found["methods"]["no context"]["answer_recall"]["mean"] == 0
     assert found["methods"]["no context"]["kl"]["mean"] > 0
     for name in ("s3-pure", "s3", "bm25"):  # one sentence: it is chosen whole
-        assert found["methods"][name]["kl"]["mean"] == pytest.approx(0, abs=1e-5)
+        for metric in ("kl", "answer_kl"):
+            assert found["methods"][name][metric]["mean"] == pytest.approx(0, abs=1e-5)
         assert found["methods"][name]["nll"]["mean"] == pytest.approx(full["nll"]["mean"])
 
 
