@@ -14,6 +14,7 @@ from s3_retriever.explain.html import explanation_html
 from s3_retriever.explain.reading import Reading, read_document
 from s3_retriever.index.candidates import block_range
 from s3_retriever.retrieve.candidates import owner_of
+from s3_retriever.text import whole_words
 from s3_retriever.types import Span, TokenScore
 
 if TYPE_CHECKING:
@@ -171,8 +172,10 @@ def _examples(engine: Engine, hookpoint: int, latent: int, span: Span) -> tuple[
         start, end = int(segment.starts[row]), int(segment.ends[row])
         here = entry.id == span.doc_id and span.start < end and start < span.end
         if strengths.max() > 0 and not here:
-            text = segment.text(entry)[max(0, start - _AROUND) : end + _AROUND]
-            found.append(Example(entry.id, start, end, " ".join(text.split())))
+            text = segment.text(entry)
+            reach = max(0, start - _AROUND), min(len(text), end + _AROUND)
+            around = text[slice(*whole_words(text, *reach))]
+            found.append(Example(entry.id, start, end, " ".join(around.split())))
         if len(found) == _EXAMPLES:
             break
     return tuple(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -57,8 +58,10 @@ def test_an_explanation(engine):
 
 
 def fires(engine, feature, example):
-    """The stored code of an example's token holds the feature."""
+    """The stored code of an example's token holds the feature; its surroundings cut no word."""
     segment, entry = engine.index.snapshot.live[example.doc_id]
+    words = set(re.findall(r"\w+", segment.text(entry)))
+    assert set(re.findall(r"\w+", example.text)) <= words
     row = entry.tokens[0] + int(
         np.flatnonzero(segment.starts[slice(*entry.tokens)] == example.start)[0]
     )

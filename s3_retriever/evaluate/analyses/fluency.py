@@ -193,7 +193,9 @@ def fluency_page(result: Mapping[str, Any]) -> str:
                 " / ".join(f"{figure:.2f}" for figure in paper.values()) if paper else "",
             ]
         )
-    rows += [[name, "", f"skipped: {why}", "", "", "", ""] for name, why in result["skipped"].items()]
+    rows += [
+        [name, "", f"skipped: {why}", "", "", "", ""] for name, why in result["skipped"].items()
+    ]
     differences = [
         [name, *(interval(found[m]) for m in METRICS)]
         for name, found in result["differences"].items()
