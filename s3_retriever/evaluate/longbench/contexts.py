@@ -175,8 +175,9 @@ class Shortener:
             if excess <= 0:
                 break
             text = collection.text(place)
-            ends = generator.tokenize(text).ends
-            end = int(ends[-excess - 1]) if excess < len(ends) else 0
+            # tokens of one character share its end, which is the text's own if it is the last
+            ends = generator.tokenize(text).ends[:-excess]
+            end = int(max(ends[ends < len(text)], default=0))
             while end and whole_words(text, 0, end)[1] != end:
                 end -= 1
             place = place._replace(end=place.start + len(text[:end].rstrip()))

@@ -54,6 +54,17 @@ def test_the_last_piece_is_cut_to_the_budget_at_a_word(engine: Engine) -> None:
         assert budget - n_tokens < count(" unforgettable.") + 1
 
 
+@pytest.mark.timeout(60)
+def test_a_cut_among_tokens_of_one_character_ends(engine: Engine) -> None:
+    text = "Royal Blood was released in Japan as ロイヤルブラッド, 𒀀𒀁𒀂 and 🏴󠁧󠁢󠁳󠁣󠁴󠁿"
+    collection = Collection((Document("d", text),), ())
+    shortener, count = Shortener(engine), engine.generator.count_tokens
+    for budget in range(1, count(text) + 1):
+        kept, n_tokens = shortener._filled(collection, [Place("d", 0, len(text))], budget)
+        assert text.startswith(kept)
+        assert n_tokens == count(kept) <= budget
+
+
 def test_what_all_of_it_costs_buys_all_of_it(engine: Engine) -> None:
     assert Shortener(engine).shorten(RECORD, "bm25", 10_000).text == TEXT
 
