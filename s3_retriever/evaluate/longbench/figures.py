@@ -33,7 +33,8 @@ def figures(
 
     Scores are times 100, as published. An average is the mean of the tasks' means, retention that
     average over the one of ``full``. Intervals are 95% by bootstrap over each task's records; a
-    resample draws the same records for every method, so that those of retention are paired.
+    resample draws the same records for every method, so that those of retention and of the lead of
+    ``s3`` are paired.
 
     Args:
         answers: of any records and methods.
@@ -45,10 +46,10 @@ def figures(
     Returns:
         ``asked`` and ``counted`` (records by task), ``tasks`` (those with any), and ``methods``: by
         name ``tasks`` (mean, low and high by task), ``average``, ``retention`` (in percent;
-        ``None`` without ``full`` or where that scores 0), means of ``seconds`` (by stage, and
-        ``total``),
-        ``context_tokens`` and ``new_tokens``, the largest ``peak_bytes``, and ``skipped``, the
-        reason; what a skipped method has no figure for is ``None``.
+        ``None`` without ``full`` or where that scores 0), ``lead`` (the average of ``s3`` less this
+        one; ``None`` without ``s3`` and for itself), means of ``seconds`` (by stage, and
+        ``total``), ``context_tokens`` and ``new_tokens``, the largest ``peak_bytes``, and
+        ``skipped``, the reason; what a skipped method has no figure for is ``None``.
     """
     ran = [name for name in methods if name not in skipped]
     n_asked = Counter(task for task, _ in asked)
@@ -69,7 +70,7 @@ def figures(
         "counted": {task: len(ids) for task, ids in counted.items()},
         "tasks": list(counted),
         "methods": {
-            name: _figures(of[name], drawn[name], drawn.get("full"))
+            name: _figures(of[name], drawn[name], drawn.get("full"), drawn.get("s3"))
             if name in drawn
             else _nothing(skipped.get(name))
             for name in methods
@@ -97,7 +98,10 @@ def _resampled(
 
 
 def _figures(
-    answers: Mapping[str, Sequence[Answer]], drawn: _Resampled, full: _Resampled | None
+    answers: Mapping[str, Sequence[Answer]],
+    drawn: _Resampled,
+    full: _Resampled | None,
+    ours: _Resampled | None,
 ) -> dict[str, Any]:
     every = [answer for given in answers.values() for answer in given]
     seconds = {s: statistics.mean(answer.seconds[s] for answer in every) for s in STAGES}
@@ -105,6 +109,7 @@ def _figures(
         "tasks": {task: _interval(values) for task, values in drawn.tasks.items()},
         "average": _interval(drawn.average),
         "retention": _retention(drawn, full) if full else None,
+        "lead": _interval(ours.average - drawn.average) if ours and ours is not drawn else None,
         "seconds": seconds | {"total": sum(seconds.values())},
         "context_tokens": statistics.mean(answer.n_context_tokens for answer in every),
         "new_tokens": statistics.mean(answer.n_new_tokens for answer in every),
@@ -114,7 +119,7 @@ def _figures(
 
 
 def _nothing(skipped: str | None) -> dict[str, Any]:
-    names = ("tasks", "average", "retention", "seconds", "context_tokens", "new_tokens")
+    names = ("tasks", "average", "retention", "lead", "seconds", "context_tokens", "new_tokens")
     return dict.fromkeys([*names, "peak_bytes"]) | {"skipped": skipped}
 
 

@@ -90,7 +90,7 @@ def _columns(tasks: Sequence[str]) -> str:
     partial = "" if len(tasks) == len(TASKS) else f" Avg is over {len(tasks)} of the nine tasks."
     return (
         f"Times 100. {' '.join(groups)} Avg is the mean of the columns, retention Avg in percent of"
-        f" full's.{partial}"
+        f" full's; the last column is Avg of s3 less the row's, paired by record.{partial}"
     )
 
 
@@ -98,11 +98,13 @@ def _scores(methods: Mapping[str, Mapping[str, Any]], tasks: Sequence[str]) -> l
     rows = []
     for name, found in methods.items():
         if not found["average"]:
-            rows.append([name, "not run, see below", *[""] * (len(tasks) + 1)])
+            rows.append([name, "not run, see below", *[""] * (len(tasks) + 2)])
             continue
         cells = [f"{found['tasks'][task]['mean']:.2f}" for task in tasks]
-        rows.append([name, *cells, interval(found["average"], 2), interval(found["retention"], 0)])
-    return table(["method", *(TASKS[t].title for t in tasks), "Avg", "retention %"], rows)
+        summary = ("average", 2), ("retention", 0), ("lead", 2)
+        rows.append([name, *cells, *(interval(found[figure], n) for figure, n in summary)])
+    titles = [TASKS[task].title for task in tasks]
+    return table(["method", *titles, "Avg", "retention %", "s3 less it"], rows)
 
 
 def _intervals(ran: Mapping[str, Mapping[str, Any]], tasks: Sequence[str]) -> list[str]:

@@ -51,7 +51,7 @@ def test_the_table_is_printed_and_written(
     assert result.exit_code == 0, result.output
     page = (out / "table.md").read_text()
     assert page.strip() in result.stdout
-    assert "| method | MF-en | MultiNews | Avg | retention % |" in page
+    assert "| method | MF-en | MultiNews | Avg | retention % | s3 less it |" in page
     assert "(1-shot)" in page
     found = json.loads((out / "table.json").read_text())
     assert found["counted"] == {"multifieldqa_en": 1, "multi_news": 1}

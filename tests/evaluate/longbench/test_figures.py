@@ -65,6 +65,15 @@ def test_means_average_and_retention_by_hand() -> None:
     assert s3["retention"] == pytest.approx({"mean": 200, "low": 200, "high": 200})
 
 
+def test_the_lead_of_s3_is_paired() -> None:
+    found = result()["methods"]
+    # twice as good as full on every record: its lead is full's own average in every resample
+    assert found["full"]["lead"] == pytest.approx(found["full"]["average"])
+    assert found["bm25"]["lead"]["mean"] == pytest.approx(40)  # 50 less (0 + 20) / 2
+    assert found["s3"]["lead"] is None
+    assert result(["full", "bm25"])["methods"]["full"]["lead"] is None
+
+
 def test_intervals_are_those_of_the_draws() -> None:
     task = result()["methods"]["full"]["tasks"]["qasper"]
     # two records: both drawn are the first with probability 1/4, the second with 1/4
@@ -128,9 +137,9 @@ def test_the_page_says_what_it_is_about() -> None:
     assert "- full: the prompt is cut in the middle to the window of 8192 tokens" in text
     assert "intervals are too narrow" not in text
     assert "Avg is over 2 of the nine tasks." in text
-    assert "| method | Qasper | QMSum | Avg | retention % |" in lines
+    assert "| method | Qasper | QMSum | Avg | retention % | s3 less it |" in lines
     row = next(line for line in lines if line.startswith("| s3 | 60.00 | 40.00 | 50.00 ("))
-    assert row.endswith("| 200 (200 to 200) |")
+    assert row.endswith("| 200 (200 to 200) |  |")
     assert "| s3 | 1.00 | 0.50 | 0.25 | 0.25 | 2.00 | 64 | 3 | 1 |" in lines
 
 
