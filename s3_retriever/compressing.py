@@ -18,10 +18,28 @@ from s3_retriever.retrieve.retriever import Retriever
 from s3_retriever.scan.scanner import Scanner
 from s3_retriever.types import Document, Span
 
-__all__ = ["CompressedContext", "Compressor"]
+__all__ = ["CompressedContext", "Compressor", "with_edges"]
 
 _KEPT = 4
 """Texts whose codes are kept, so that a second question need not read them again."""
+
+_EDGE_TOKENS = 32
+_EDGE_SHARE = 16
+
+
+def with_edges(settings: RetrieveSettings, max_tokens: int) -> RetrieveSettings:
+    """The settings for one long text: its first and last tokens belong to the union (Eq. 8).
+
+    Of each a sixteenth of the budget, at most 32 tokens: what a text begins with costs little and
+    tells the model what it reads.
+
+    Example:
+        >>> with_edges(RetrieveSettings(), 256).fusion.lead_tokens
+        16
+    """
+    n = min(_EDGE_TOKENS, max_tokens // _EDGE_SHARE)
+    edges = settings.fusion.model_copy(update={"lead_tokens": n, "tail_tokens": n})
+    return settings.model_copy(update={"fusion": edges})
 
 
 @dataclass(frozen=True)

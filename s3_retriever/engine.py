@@ -13,7 +13,7 @@ import torch
 
 from s3_retriever.adding import AddReport, add_documents, checked_documents
 from s3_retriever.answering import AnswerStream, fit_prompt
-from s3_retriever.compressing import CompressedContext, Compressor
+from s3_retriever.compressing import CompressedContext, Compressor, with_edges
 from s3_retriever.config import FusionSettings, Mode, RetrieveSettings, ScanSettings, Scoring
 from s3_retriever.errors import InputError
 from s3_retriever.explain.abstain import Abstention
@@ -36,8 +36,6 @@ from s3_retriever.types import Document, Span
 __all__ = ["AddReport", "CompressedContext", "Engine"]
 
 DEFAULT_PROFILE = "smollm2-135m-instruct"
-_EDGES = {"lead_tokens": 32, "tail_tokens": 32}
-"""In ``compress``, of one long text, Eq. 8's first and last tokens belong to the union."""
 
 
 class Engine(Keeping):
@@ -394,23 +392,20 @@ class Engine(Keeping):
             max_tokens: budget of the result in the generator's tokens, separators included.
             mode: as in :meth:`retrieve`.
             scoring: as in :meth:`retrieve`.
-            settings: every stage's settings. Default: the engine's, and the first and last 32
-                tokens of the text.
+            settings: every stage's settings. Default: the engine's, and the text's first and last
+                tokens (:func:`~s3_retriever.compressing.with_edges`).
             token_scores: as in :meth:`retrieve`.
 
         Raises:
             InputError: the question or the text is empty, or ``max_tokens`` is below 1.
         """
-        if settings is None:
-            fusion = self.retrieve_settings.fusion.model_copy(update=_EDGES)
-            settings = self.retrieve_settings.model_copy(update={"fusion": fusion})
         return self._compressor.compress(
             question,
             text,
             max_tokens,
             mode=mode,
             scoring=scoring,
-            settings=settings,
+            settings=settings or with_edges(self.retrieve_settings, max_tokens),
             token_scores=token_scores,
         )
 

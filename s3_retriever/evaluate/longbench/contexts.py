@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
+from s3_retriever.compressing import with_edges
 from s3_retriever.engine import Engine
 from s3_retriever.evaluate.collection import Collection, Place
 from s3_retriever.evaluate.device import peak_memory
@@ -30,7 +31,8 @@ SUMMARY_KERNEL = 48
 class TextMethod(NamedTuple):
     """How a retrieval method takes part in the table."""
 
-    make: Callable[[Engine, Family], Method]
+    make: Callable[[Engine, Family, int], Method]
+    """For a family of tasks and a budget."""
     depth: int | None = None
     """Only so many of the ranking's first places count."""
 
@@ -38,10 +40,10 @@ class TextMethod(NamedTuple):
 _Published = TypeVar("_Published", S3Pure, S3Hybrid)
 
 
-def _published(make: Callable[[Engine], _Published]) -> Callable[[Engine, Family], Method]:
+def _published(make: Callable[[Engine], _Published]) -> Callable[[Engine, Family, int], Method]:
     """The published settings, which differ for summaries."""
 
-    def made(engine: Engine, family: Family) -> Method:
+    def made(engine: Engine, family: Family, _: int) -> Method:
         method = make(engine)
         if family == "summary":
             density = PUBLISHED.density.model_copy(update={"kernel": SUMMARY_KERNEL})
@@ -51,15 +53,26 @@ def _published(make: Callable[[Engine], _Published]) -> Callable[[Engine, Family
     return made
 
 
+def _as_shipped(make: Callable[[Engine], S3]) -> Callable[[Engine, Family, int], Method]:
+    """The settings with which :meth:`Engine.compress` shortens one long text."""
+
+    def made(engine: Engine, _: Family, max_tokens: int) -> Method:
+        method = make(engine)
+        method.settings = with_edges(engine.retrieve_settings, max_tokens)
+        return method
+
+    return made
+
+
 TEXT_METHODS: dict[str, TextMethod] = {
-    "bm25": TextMethod(lambda engine, _: ChunkBM25(engine)),
-    "rag-dense": TextMethod(lambda engine, _: DenseChunks(engine), depth=100),
-    "rag-rerank": TextMethod(lambda engine, _: DenseRerankChunks(engine), depth=40),
-    "hyde-rerank": TextMethod(lambda engine, _: HyDERerankChunks(engine), depth=40),
+    "bm25": TextMethod(lambda engine, *_: ChunkBM25(engine)),
+    "rag-dense": TextMethod(lambda engine, *_: DenseChunks(engine), depth=100),
+    "rag-rerank": TextMethod(lambda engine, *_: DenseRerankChunks(engine), depth=40),
+    "hyde-rerank": TextMethod(lambda engine, *_: HyDERerankChunks(engine), depth=40),
     "s3-pure": TextMethod(_published(S3Pure)),
     "s3-hybrid": TextMethod(_published(S3Hybrid)),
-    "s3-fast": TextMethod(lambda engine, _: S3Fast(engine)),
-    "s3": TextMethod(lambda engine, _: S3(engine)),
+    "s3-fast": TextMethod(_as_shipped(S3Fast)),
+    "s3": TextMethod(_as_shipped(S3)),
 }
 """By name. The peers rank disjoint segments of 256 tokens, as published: dense retrieval its best
 100, the cross-encoder the best 40 of them."""
@@ -96,7 +109,7 @@ class Shortener:
     def __init__(self, engine: Engine) -> None:
         """Read with the engine's model; its index is not touched."""
         self._engine = engine
-        self._made: dict[tuple[str, Family], Method] = {}
+        self._made: dict[tuple[str, Family, int], Method] = {}
         self._last: tuple[Record, Collection] | None = None
         self._read_peaks: dict[type, int] = {}
 
@@ -112,7 +125,7 @@ class Shortener:
             MethodUnavailable: the method cannot run here; the message says why.
         """
         collection = self._collection(record)
-        using = self.method(method, record)
+        using = self.method(method, record, max_tokens)
         device = self._engine.generator.device
         with peak_memory(device) as reading, stopwatch() as scan:
             using.read(collection)
@@ -123,16 +136,16 @@ class Shortener:
         peak = max(self._read_peak(using, reading.bytes), ranking_it.bytes)
         return Shortened(text, n_tokens, scan.seconds, retrieve.seconds, peak)
 
-    def method(self, name: str, record: Record) -> Method:
-        """The method as it is used for a record's task, made once.
+    def method(self, name: str, record: Record, max_tokens: int) -> Method:
+        """The method as it is used for a record's task and a budget, made once.
 
         Raises:
             MethodUnavailable: see :meth:`shorten`.
         """
-        family = TASKS[record.task].family
-        if (name, family) not in self._made:
-            self._made[name, family] = TEXT_METHODS[name].make(self._engine, family)
-        return self._made[name, family]
+        asked = TASKS[record.task].family, max_tokens
+        if (name, *asked) not in self._made:
+            self._made[(name, *asked)] = TEXT_METHODS[name].make(self._engine, *asked)
+        return self._made[(name, *asked)]
 
     def _collection(self, record: Record) -> Collection:
         """The same object for the same record: that is how methods share what they make of it."""

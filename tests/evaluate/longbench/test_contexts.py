@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s3_retriever import Engine
+from s3_retriever.config import Mode
 from s3_retriever.evaluate.collection import Collection, Place
 from s3_retriever.evaluate.longbench.contexts import TEXT_METHODS, Shortener, _merged
 from s3_retriever.evaluate.longbench.records import Record
@@ -73,8 +74,8 @@ def test_a_summary_asks_its_instruction_with_the_published_kernel(engine: Engine
     shortener = Shortener(engine)
     summary = Record("2", "gov_report", "", TEXT, ("Light.",))
     assert shortener.shorten(summary, "s3-hybrid", 90).n_tokens > 45
-    wide = shortener.method("s3-hybrid", summary)
-    narrow = shortener.method("s3-hybrid", RECORD)
+    wide = shortener.method("s3-hybrid", summary, 90)
+    narrow = shortener.method("s3-hybrid", RECORD, 90)
     assert isinstance(wide, S3Hybrid)
     assert isinstance(narrow, S3Hybrid)
     assert wide.settings.density.kernel == 48
@@ -82,12 +83,21 @@ def test_a_summary_asks_its_instruction_with_the_published_kernel(engine: Engine
     assert S3Pure.settings.density.kernel == 8
 
 
+@pytest.mark.parametrize("name", ["s3", "s3-fast"])
+def test_s3_keeps_what_compress_keeps(engine: Engine, name: str) -> None:
+    mode: Mode = "hybrid" if name == "s3" else "fast"
+    kept = engine.compress(RECORD.input, TEXT, 96, mode=mode)
+    chosen = Shortener(engine).shorten(RECORD, name, 96).text
+    assert TEXT[:10] in chosen  # the lead, no part of which answers
+    assert sum(span.text.strip() in chosen for span in kept.spans) >= len(kept.spans) - 1  # one cut
+
+
 def test_several_methods_scan_once(engine: Engine) -> None:
     shortener = Shortener(engine)
     shortener.shorten(RECORD, "s3-pure", 100)
-    index = shortener.method("s3-pure", RECORD).index  # type: ignore[attr-defined]
+    index = shortener.method("s3-pure", RECORD, 90).index  # type: ignore[attr-defined]
     shortener.shorten(RECORD, "s3-fast", 100)
-    assert shortener.method("s3-fast", RECORD).index is index  # type: ignore[attr-defined]
+    assert shortener.method("s3-fast", RECORD, 90).index is index  # type: ignore[attr-defined]
 
 
 def test_depths_are_the_published_ones() -> None:
