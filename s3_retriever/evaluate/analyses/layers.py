@@ -172,7 +172,7 @@ def plot_layers(result: Mapping[str, Any], path: Path) -> None:
 
     figure = Figure(figsize=(12, 3.4), layout="constrained")
     grid = figure.subplots(1, len(METRICS))
-    names = [", ".join(map(str, step)) for step in result["layers"]]
+    names = [f"+{step[-1]}" if len(step) > 1 else str(step[-1]) for step in result["layers"]]
     legend: dict[str, Any] = {}
     for axes, (metric, title) in zip(grid, METRICS.items(), strict=True):
         for number, data in enumerate(result["questions"]):
@@ -193,6 +193,6 @@ def plot_layers(result: Mapping[str, Any], path: Path) -> None:
         axes.grid(alpha=0.3)
         if metric.endswith("recall"):
             axes.set_ylim(0, 1)
-    figure.supxlabel("layers whose codes count", fontsize="medium")
+    figure.supxlabel("layers whose codes count, each with those before it", fontsize="medium")
     figure.legend(legend.values(), legend.keys(), loc="outside right center", fontsize="small")
     figure.savefig(path, dpi=80)
