@@ -27,12 +27,12 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 # torch first and alone, as constraints.txt pins it: no other package then chooses a build of it
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml benchmarks/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "Python 3.10 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -c constraints.txt "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install -c constraints.txt -e ".[dev,langchain,llama-index]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[dev,langchain,llama-index]" -e benchmarks
 	touch $@
 
 clean:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from s3_retriever.evaluate.methods.encoder import load_encoder
+from s3_retriever_bench.methods.encoder import load_encoder
 
 __all__ = ["embed", "texts"]
 

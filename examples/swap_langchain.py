@@ -18,7 +18,7 @@ from langchain_core.runnables import Runnable, RunnablePassthrough
 from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
 from langchain_endogenous import ChatEndogenous, EndogenousRetriever, EndogenousVectorStore
 
-from s3_retriever.generator.generator import Generator
+from s3_retriever.models.transformers import TransformersModel
 
 if __package__:
     from examples.samples import embed, texts
@@ -138,7 +138,7 @@ def main(kind: str) -> dict[str, list[str]]:
         store: VectorStore = with_endogenous()
         llm: BaseChatModel = EndogenousRetriever(engine=store.engine).llm  # type: ignore[attr-defined]
     else:
-        store, llm = with_embeddings(), ChatEndogenous(generator=Generator.load(MODEL))
+        store, llm = with_embeddings(), ChatEndogenous(llm=TransformersModel.load(MODEL))
     llm = llm.model_copy(update={"max_tokens": 64})
     return {
         "semantic search": semantic_search(store),

@@ -16,7 +16,7 @@ from llama_index.core.llms import LLM
 from llama_index.core.query_engine import CitationQueryEngine
 from llama_index.retrievers.endogenous import EndogenousIndex, EndogenousLLM
 
-from s3_retriever.generator.generator import Generator
+from s3_retriever.models.transformers import TransformersModel
 
 if __package__:
     from examples.samples import embed, texts
@@ -90,10 +90,10 @@ def main(kind: str) -> dict[str, list[str]]:
     """What the three programs say with an index of one kind."""
     if kind == "endogenous":
         index = with_endogenous()
-        generator = index.engine.generator  # type: ignore[attr-defined]
+        llm = index.engine.llm  # type: ignore[attr-defined]
     else:
-        index, generator = with_embeddings(), Generator.load(MODEL)
-    llm = EndogenousLLM(generator=generator, max_tokens=64)
+        index, llm = with_embeddings(), TransformersModel.load(MODEL)
+    llm = EndogenousLLM(llm=llm, max_tokens=64)
     return {
         "starter": [starter(index, llm)],
         "citations": citations(index, llm),

@@ -17,15 +17,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from s3_retriever.config import RetrieveSettings, ScanSettings
 from s3_retriever.errors import EndogenousError
+from s3_retriever.settings import RetrieveSettings, ScanSettings
 from s3_retriever.types import Answer, Document, Span, TokenScore
 
 if TYPE_CHECKING:
     from langchain_endogenous import EndogenousRetriever
 
     from s3_retriever.engine import AddReport, CompressedContext, Engine
-    from s3_retriever.profile import Profile
+    from s3_retriever.profiles.profile import Profile
 
 __all__ = [
     "AddReport",
@@ -49,7 +49,7 @@ _LAZY = {
     "AddReport": "s3_retriever.engine",
     "CompressedContext": "s3_retriever.engine",
     "Engine": "s3_retriever.engine",
-    "Profile": "s3_retriever.profile",
+    "Profile": "s3_retriever.profiles.profile",
     "EndogenousRetriever": "langchain_endogenous",
 }
 """Names that pull in torch or a framework; imported when they are first used."""

@@ -11,26 +11,31 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from s3_retriever.adding import AddReport, add_documents, checked_documents
-from s3_retriever.answering import AnswerStream, fit_prompt
-from s3_retriever.compressing import CompressedContext, Compressor, with_edges
-from s3_retriever.config import FusionSettings, Mode, RetrieveSettings, ScanSettings, Scoring
+from s3_retriever.encoding.scanner import Scanner
 from s3_retriever.errors import InputError
 from s3_retriever.explain.abstain import Abstention
 from s3_retriever.explain.memory import memory_report
+from s3_retriever.explain.reading import DocumentReader, Reading
 from s3_retriever.explain.result import RetrievalResult
 from s3_retriever.explain.why import Explanation, WhyNot, explain, why_not
-from s3_retriever.generator.ahead import ReadAhead
-from s3_retriever.generator.generator import Generator
-from s3_retriever.index.description import describe
-from s3_retriever.index.filters import Filter
-from s3_retriever.index.namespaces import check_namespace, namespace_folder, namespaces_in
-from s3_retriever.index.store import Index
-from s3_retriever.keeping import Keeping
-from s3_retriever.profile import Profile
-from s3_retriever.retrieve.question import question_ids
-from s3_retriever.retrieve.retriever import Retriever
-from s3_retriever.scan.scanner import Scanner
+from s3_retriever.generation.answer import AnswerStream, fit_prompt
+from s3_retriever.generation.compress import CompressedContext, Compressor, with_edges
+from s3_retriever.ingestion import AddReport, add_documents, checked_documents
+from s3_retriever.models.base import LanguageModel
+from s3_retriever.models.query_cache import QueryCache
+from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.profiles.profile import Profile
+from s3_retriever.retrieval.pipeline import Retriever
+from s3_retriever.retrieval.query import question_ids
+from s3_retriever.search.filters import Filter
+from s3_retriever.settings import DensitySettings, Mode, RetrieveSettings, ScanSettings, Scoring
+from s3_retriever.storage.bundle import Imported
+from s3_retriever.storage.description import describe
+from s3_retriever.storage.documents import Documents
+from s3_retriever.storage.index import Index
+from s3_retriever.storage.maintenance import Compaction
+from s3_retriever.storage.namespaces import check_namespace, namespace_folder, namespaces_in
+from s3_retriever.storage.view import View
 from s3_retriever.types import Document, Span
 
 __all__ = ["AddReport", "CompressedContext", "Engine"]
@@ -38,7 +43,7 @@ __all__ = ["AddReport", "CompressedContext", "Engine"]
 DEFAULT_PROFILE = "smollm2-135m-instruct"
 
 
-class Engine(Keeping):
+class Engine:
     """Reads documents once with a language model and retrieves with its own attention.
 
     Example:
@@ -50,7 +55,7 @@ class Engine(Keeping):
 
     def __init__(
         self,
-        generator: Generator,
+        llm: LanguageModel,
         profile: Profile,
         path: str | Path | None = None,
         *,
@@ -60,7 +65,7 @@ class Engine(Keeping):
         """Put a loaded model, its profile and an index together.
 
         Args:
-            generator: the resident model.
+            llm: the resident model.
             profile: made for that model.
             path: the index's folder, created if need be; ``None`` keeps the index in memory.
             scan: chunk and batch sizes.
@@ -71,24 +76,24 @@ class Engine(Keeping):
             IndexStorageError: the folder cannot be used or is damaged.
             IndexMismatchError: the index was written with another profile.
         """
-        profile.check_generator(generator)
-        self.generator = generator
+        profile.check_llm(llm)
+        self.llm = llm
         self.profile = profile
         self.scan_settings = scan or ScanSettings()
-        weights = profile.card.fusion or FusionSettings()
-        self.retrieve_settings = retrieve or RetrieveSettings(fusion=weights)
-        super().__init__(Index(Path(path) if path is not None else None, profile))
-        self._scanner = Scanner(generator, profile, self.scan_settings)
-        self._retriever = Retriever(generator, profile)
+        self.retrieve_settings = retrieve or profile.default_settings
+        self.documents = Documents(Index(Path(path) if path is not None else None, profile))
+        self._scanner = Scanner(llm, profile, self.scan_settings)
+        self._retriever = Retriever(llm, profile)
         self._namespaces: dict[str, Engine] = {}
         self._namespace_lock = threading.Lock()
         self.abstention: Abstention | None = None
         """Leaves the result empty where nothing relevant is there; off by default."""
         self._source: dict[str, str | None] = {
             "profile": profile.card.name,
-            "model": generator.name,
+            "model": llm.name,
         }
-        self._compressor = Compressor(self._retriever, self._scanner, generator, profile)
+        self._compressor = Compressor(self._retriever, self._scanner, llm, profile)
+        self._reader = DocumentReader(llm, profile, self._retriever)
 
     @classmethod
     def from_profile(
@@ -121,10 +126,10 @@ class Engine(Keeping):
         """
         loaded = Profile.load(profile)
         revision = loaded.card.revision if model is None else None
-        generator = Generator.load(
+        llm = TransformersModel.load(
             model or loaded.card.model, revision=revision, device=device, dtype=dtype
         )
-        engine = cls(generator, loaded, path, scan=scan, retrieve=retrieve)
+        engine = cls(llm, loaded, path, scan=scan, retrieve=retrieve)
         engine._source = {"profile": str(profile), "model": model}
         return engine
 
@@ -194,7 +199,7 @@ class Engine(Keeping):
             IndexStorageError: the folder cannot be written; the index is as it was.
         """
         good, skipped = checked_documents(documents, on_error)
-        with self._write_lock, self.index.writing():
+        with self.documents.write_lock, self.index.writing():
             return add_documents(
                 self.index,
                 self._scanner,
@@ -220,13 +225,14 @@ class Engine(Keeping):
         with self._namespace_lock:
             if name not in self._namespaces:
                 folder = self.index.folder
-                self._namespaces[name] = Engine(
-                    self.generator,
+                inner = self._namespaces[name] = Engine(
+                    self.llm,
                     self.profile,
                     namespace_folder(folder, name) if folder else None,
                     scan=self.scan_settings,
                     retrieve=self.retrieve_settings,
                 )
+                inner._source = self._source
             return self._namespaces[name]
 
     def namespaces(self) -> list[str]:
@@ -263,23 +269,26 @@ class Engine(Keeping):
         scoring: Scoring | None = None,
         settings: RetrieveSettings | None = None,
         token_scores: bool = False,
-        ahead: ReadAhead | None = None,
+        query_cache: QueryCache | None = None,
+        abstain: bool = True,
     ) -> RetrievalResult:
         """Find the text that the model would attend to for ``question``.
 
         Args:
             question: plain text.
-            max_tokens: budget in the generator's tokens; ``None`` is no limit.
+            max_tokens: budget in the model's tokens; ``None`` is no limit.
             k: most spans; ``None`` is no limit.
-            filter: condition on the documents' metadata (see :mod:`~.index.filters`).
+            filter: condition on the documents' metadata (see
+                :mod:`~s3_retriever.search.filters`).
             mode: ``hybrid`` joins features and words and lets the model read the best of them
                 again, ``fast`` joins them without that, ``features`` is the index's codes alone,
-                ``bm25`` words alone.
+                ``bm25`` words alone, without the model. Others are registered presets.
             scoring: ``attention`` or ``coactivation`` (Eq. 7 as published); by default the
                 profile's better one.
             settings: every stage's settings, for this question only.
             token_scores: put the score of each token into ``Span.tokens``.
-            ahead: what :meth:`read_ahead` gave for this question and others.
+            query_cache: what :meth:`cache_queries` gave for this question and others.
+            abstain: whether :attr:`abstention` may empty the result.
 
         Returns:
             Spans, best first: a list that notebooks show as a heatmap and that can be drawn or
@@ -289,10 +298,10 @@ class Engine(Keeping):
         Raises:
             InputError: an empty or too long question, a budget below 1, an unknown mode.
         """
-        self.index.refresh()
-        retriever = self._retriever if ahead is None else Retriever(ahead, self.profile)
-        spans = retriever.retrieve(
-            self.index.view,
+        view = self.documents.view
+        spans = self._retriever.retrieve(
+            view,
+            view.search,
             question,
             max_tokens=max_tokens,
             k=k,
@@ -301,10 +310,15 @@ class Engine(Keeping):
             scoring=scoring,
             settings=settings or self.retrieve_settings,
             token_scores=token_scores,
+            query_cache=query_cache,
         )
-        if self.abstention and not self.abstention.relevant(self.generator, question, spans):
+        if abstain and self._abstains(question, spans):
             spans = []
         return RetrievalResult(spans, question, self)
+
+    def _abstains(self, question: str, spans: Sequence[Span]) -> bool:
+        threshold = self.abstention
+        return threshold is not None and not threshold.relevant(self.llm, question, spans)
 
     def retrieve_batch(self, questions: Sequence[str], **arguments: Any) -> list[RetrievalResult]:
         """Spans for each question; all questions are projected in one padded forward pass.
@@ -319,21 +333,23 @@ class Engine(Keeping):
         Raises:
             InputError: as :meth:`retrieve`.
         """
-        ahead = self.read_ahead(questions)
-        return [self.retrieve(question, ahead=ahead, **arguments) for question in questions]
+        query_cache = self.cache_queries(questions)
+        return [
+            self.retrieve(question, query_cache=query_cache, **arguments) for question in questions
+        ]
 
-    def read_ahead(self, questions: Iterable[str]) -> ReadAhead:
+    def cache_queries(self, questions: Iterable[str]) -> QueryCache:
         """Project questions together, for a :meth:`retrieve` of each that follows.
 
         A question that cannot be used is left to its :meth:`retrieve`, which says why.
         """
-        null = self.retrieve_settings.scoring.null_question
-        texts = {*questions, *([null] if null is not None else [])}
         chunks = [
-            chunk for text in sorted(texts) if (chunk := self._question_ids(text)) is not None
+            chunk
+            for text in sorted(set(questions))
+            if (chunk := self._question_ids(text)) is not None
         ]
-        return ReadAhead(
-            self.generator,
+        return QueryCache(
+            self.llm,
             chunks,
             self.profile.layers,
             most_tokens=self.scan_settings.batch_tokens,
@@ -341,7 +357,7 @@ class Engine(Keeping):
 
     def _question_ids(self, text: str) -> np.ndarray | None:
         try:
-            return np.concatenate(question_ids(self.generator, self.profile, text))
+            return np.concatenate(question_ids(self.llm, self.profile.card, text))
         except InputError:
             return None
 
@@ -361,7 +377,7 @@ class Engine(Keeping):
             InputError: as :meth:`add` and :meth:`retrieve`.
         """
         aside = Engine(
-            self.generator,
+            self.llm,
             self.profile,
             scan=self.scan_settings,
             retrieve=self.retrieve_settings,
@@ -389,11 +405,11 @@ class Engine(Keeping):
         Args:
             question: plain text.
             text: the context.
-            max_tokens: budget of the result in the generator's tokens, separators included.
+            max_tokens: budget of the result in the model's tokens, separators included.
             mode: as in :meth:`retrieve`.
             scoring: as in :meth:`retrieve`.
             settings: every stage's settings. Default: the engine's, and the text's first and last
-                tokens (:func:`~s3_retriever.compressing.with_edges`).
+                tokens (:func:`~s3_retriever.generation.compress.with_edges`).
             token_scores: as in :meth:`retrieve`.
 
         Raises:
@@ -431,8 +447,8 @@ class Engine(Keeping):
             at once, ``.result()`` waits for the end and brings the citations.
         """
         found = self.retrieve(question, max_tokens=max_tokens, **retrieve)
-        prompt, spans = fit_prompt(self.generator, question, found, max_tokens)
-        return AnswerStream(self.generator.stream(prompt, max_new_tokens=max_new_tokens), spans)
+        prompt, spans = fit_prompt(self.llm, question, found, max_tokens)
+        return AnswerStream(self.llm.stream(prompt, max_new_tokens=max_new_tokens), spans)
 
     def explain(self, question: str, span: Span) -> Explanation:
         """Which tokens, heads and features made the model look at ``span``.
@@ -445,36 +461,150 @@ class Engine(Keeping):
             InputError: the span's document is not in the index, or is another text by now.
             ProfileError: the profile names no heads.
         """
-        return explain(self, question, span)
+        view = self.documents.view
+        reading = self._read(view, question, span.doc_id)
+        return explain(view, view.search, self.profile.card, reading, question, span)
 
-    def why_not(self, question: str, doc_id: str, **retrieve: Any) -> WhyNot:
+    def read_document(self, question: str, doc_id: str) -> Reading:
+        """How the profile's heads see a document for a question, token by token.
+
+        Raises:
+            InputError: there is no such document.
+            ProfileError: the profile names no heads.
+        """
+        return self._read(self.documents.view, question, doc_id)
+
+    def _read(self, view: View, question: str, doc_id: str) -> Reading:
+        null = self.retrieve_settings.scoring.null_question
+        return self._reader.read(view, question, doc_id, null)
+
+    @property
+    def density(self) -> DensitySettings:
+        """How peaks are found."""
+        return self.retrieve_settings.density
+
+    def why_not(
+        self,
+        question: str,
+        doc_id: str,
+        *,
+        max_tokens: int | None = 512,
+        k: int | None = None,
+        filter: Filter | None = None,
+        settings: RetrieveSettings | None = None,
+        **retrieve: Any,
+    ) -> WhyNot:
         """At which stage of a ``retrieve`` a document is lost, and what would bring it in.
 
         Args:
             question: plain text.
             doc_id: the document that was expected.
-            **retrieve: the arguments of the :meth:`retrieve` that did not find it.
+            max_tokens: as of the :meth:`retrieve` that did not find it; so are all others.
+            k: as there.
+            filter: as there.
+            settings: as there.
+            **retrieve: ``mode`` and ``scoring``.
 
         Raises:
             InputError: as :meth:`retrieve`.
         """
-        return why_not(self, question, doc_id, **retrieve)
+        view = self.documents.view
+        used = settings or self.retrieve_settings
+
+        def spans(max_tokens: int | None, k: int | None) -> list[Span]:
+            return self._retriever.retrieve(
+                view,
+                view.search,
+                question,
+                max_tokens=max_tokens,
+                k=k,
+                filter=filter,
+                settings=used,
+                **retrieve,
+            )
+
+        return why_not(
+            view,
+            view.search,
+            question,
+            doc_id,
+            allowed=filter is None or doc_id in view.document_ids(filter),
+            retrieve=spans,
+            abstains=lambda found: self._abstains(question, found),
+            count_tokens=self.llm.count_tokens,
+            max_tokens=max_tokens,
+            k=k,
+            candidates=used.candidates,
+        )
 
     def memory_report(self, **others: Any) -> dict[str, int]:
-        """Bytes of weights: the generator's, the autoencoders', and what ``others`` add to them.
+        """Bytes of weights: the model's, the autoencoders', and what ``others`` add to them.
 
         Args:
             **others: chat models, pipelines, modules by name; what they share counts once.
         """
-        own = {"generator": self.generator, "autoencoders": list(self.profile.saes)}
+        own = {"llm": self.llm, "autoencoders": list(self.profile.saes)}
         return memory_report({**own, **others})
 
     def info(self) -> dict[str, Any]:
         """What is in the index and in memory: counts, bytes by part, the profile."""
-        self.index.refresh()
-        return describe(self.index.folder, self.index.snapshot) | {
-            "model": self.generator.name,
-            "device": str(self.generator.device),
-            "dtype": str(self.generator.model.dtype).removeprefix("torch."),
-            "weight_bytes": self.generator.weight_bytes,
+        view = self.documents.view
+        return describe(self.index.folder, view.snapshot) | {
+            "model": self.llm.name,
+            **self.llm.describe(),
         }
+
+    # what can be done with documents without the model: see Documents
+
+    @property
+    def index(self) -> Index:
+        """Where documents are kept."""
+        return self.documents.index
+
+    def refresh(self) -> None:
+        """See what other processes have committed; reading methods do so by themselves."""
+        self.index.refresh()
+
+    def get(self, doc_id: str) -> Document | None:
+        """See :meth:`Documents.get`."""
+        return self.documents.get(doc_id)
+
+    def ids(self, filter: Filter | None = None) -> list[str]:
+        """See :meth:`Documents.ids`."""
+        return self.documents.ids(filter)
+
+    def __contains__(self, doc_id: object) -> bool:
+        """Whether a document of this id is there."""
+        return doc_id in self.documents
+
+    def __len__(self) -> int:
+        """Number of documents."""
+        return len(self.documents)
+
+    def delete(self, ids: Iterable[str]) -> int:
+        """See :meth:`Documents.delete`."""
+        return self.documents.delete(ids)
+
+    def delete_where(self, filter: Filter) -> int:
+        """See :meth:`Documents.delete_where`."""
+        return self.documents.delete_where(filter)
+
+    def update_metadata(self, changes: Mapping[str, Mapping[str, Any]]) -> int:
+        """See :meth:`Documents.update_metadata`."""
+        return self.documents.update_metadata(changes)
+
+    def compact(self) -> Compaction:
+        """See :meth:`Documents.compact`."""
+        return self.documents.compact()
+
+    def snapshot(self, folder: str | Path) -> None:
+        """See :meth:`Documents.snapshot`."""
+        self.documents.snapshot(folder)
+
+    def export_bundle(self, path: str | Path) -> int:
+        """See :meth:`Documents.export_bundle`."""
+        return self.documents.export_bundle(path)
+
+    def import_bundle(self, path: str | Path) -> Imported:
+        """See :meth:`Documents.import_bundle`."""
+        return self.documents.import_bundle(path)

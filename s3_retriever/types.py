@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 __all__ = [
     "Answer",
-    "CodedDocument",
     "Document",
+    "EncodedDocument",
     "Metadata",
     "Span",
+    "SpanRef",
+    "TextBounds",
+    "TokenBatch",
+    "TokenRange",
     "TokenScore",
     "Tokens",
 ]
 
 Metadata = Mapping[str, Any]
 """JSON-like values (string, number, boolean, None, lists of these) by field name."""
-
-_EMPTY: Metadata = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Document:
 
     id: str
     text: str
-    metadata: Metadata = field(default_factory=lambda: _EMPTY)
+    metadata: Metadata = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,123 @@ class Tokens:
 
 
 @dataclass(frozen=True)
-class CodedDocument:
-    """A document and the sparse code of each of its tokens."""
+class SpanRef:
+    """A range of characters of a document: the name of a span, without its text.
 
-    document: Document
-    tokens: Tokens
+    Example:
+        >>> SpanRef("readme", 0, 6).overlaps(SpanRef("readme", 5, 9))
+        True
+    """
+
+    doc_id: str
+    start: int
+    """First character, counted in Unicode code points of the document's text."""
+    end: int
+    """One past the last character."""
+
+    @property
+    def id(self) -> str:
+        """``docid:start-end``."""
+        return f"{self.doc_id}:{self.start}-{self.end}"
+
+    def overlaps(self, other: SpanRef) -> bool:
+        """Whether both hold a common character."""
+        return self.doc_id == other.doc_id and self.start < other.end and other.start < self.end
+
+    def holds(self, other: SpanRef) -> bool:
+        """Whether ``other`` lies in it."""
+        return self.doc_id == other.doc_id and self.start <= other.start and other.end <= self.end
+
+
+@dataclass(frozen=True)
+class TokenRange:
+    """Consecutive tokens of one document, counted from its first.
+
+    Example:
+        >>> len(TokenRange("readme", 64, 100))
+        36
+    """
+
+    doc_id: str
+    first: int
+    last: int
+    """One past the last token."""
+
+    def __len__(self) -> int:
+        """Number of tokens."""
+        return self.last - self.first
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """The codes and places of the tokens of some ranges, one after the other."""
+
+    ranges: tuple[TokenRange, ...]
     ids: np.ndarray
     """``(n_tokens, n_hookpoints, k)``, uint16 or uint32, strongest latent first."""
     activations: np.ndarray
     """``(n_tokens, n_hookpoints, k)`` uint8; times the hookpoint's ``activation_scale``."""
+    starts: np.ndarray
+    """``(n_tokens,)`` uint32: first character of each token in its document."""
+    ends: np.ndarray
+    """``(n_tokens,)`` uint32: one past its last character."""
+
+    def __len__(self) -> int:
+        """Number of tokens."""
+        return len(self.starts)
+
+    def parts(self) -> Iterator[tuple[TokenRange, slice]]:
+        """Each range and where its tokens stand in the arrays."""
+        at = 0
+        for tokens in self.ranges:
+            yield tokens, slice(at, at + len(tokens))
+            at += len(tokens)
+
+
+@dataclass(frozen=True)
+class TextBounds:
+    """Where a text's sentences and paragraphs begin and end, in order, in characters.
+
+    Example:
+        >>> bounds = TextBounds(np.array([[0, 9], [10, 20]]), np.array([[0, 20]]))
+        >>> bounds.sentences_over(8, 11), bounds.paragraph_of(12)
+        ([(0, 9), (10, 20)], 0)
+    """
+
+    sentences: np.ndarray
+    """``(n_sentences, 2)`` uint32: first character and one past the last."""
+    paragraphs: np.ndarray
+    """``(n_paragraphs, 2)`` uint32; every sentence lies in one."""
+
+    def sentences_over(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The sentences that share a character with ``start`` to ``end``."""
+        first = int(np.searchsorted(self.sentences[:, 1], start, side="right"))
+        last = int(np.searchsorted(self.sentences[:, 0], end, side="left"))
+        return [(int(a), int(b)) for a, b in self.sentences[first:last]]
+
+    def paragraph_of(self, position: int) -> int:
+        """Number of the last paragraph that begins at or before a character, or -1."""
+        return int(np.searchsorted(self.paragraphs[:, 0], position, side="right")) - 1
+
+
+@dataclass(frozen=True)
+class EncodedDocument:
+    """A document, where its tokens and sentences stand, and the tokens' sparse codes."""
+
+    document: Document
+    starts: np.ndarray
+    """``(n_tokens,)`` uint32: first character of each token."""
+    ends: np.ndarray
+    """``(n_tokens,)`` uint32: one past its last character."""
+    ids: np.ndarray
+    """``(n_tokens, n_hookpoints, k)``, uint16 or uint32, strongest latent first."""
+    activations: np.ndarray
+    """``(n_tokens, n_hookpoints, k)`` uint8; times the hookpoint's ``activation_scale``."""
+    bounds: TextBounds
+
+    def __len__(self) -> int:
+        """Number of tokens."""
+        return len(self.starts)
 
 
 @dataclass(frozen=True)
@@ -94,18 +203,23 @@ class Span:
     text: str
     score: float
     """The score that ordered the spans (higher is better; comparable within one result only)."""
-    scores: Mapping[str, float]
+    scores: Mapping[str, float] = field(hash=False)
     """The score of each leg that proposed the span: ``features``, ``bm25``, ``lead_tail``."""
     rank: int
     """0 for the best span of a result."""
-    metadata: Metadata = field(default_factory=lambda: _EMPTY)
+    metadata: Metadata = field(default_factory=dict, hash=False)
     tokens: tuple[TokenScore, ...] = ()
     """Scores of the span's tokens, when they were asked for."""
 
     @property
+    def ref(self) -> SpanRef:
+        """Where it stands."""
+        return SpanRef(self.doc_id, self.start, self.end)
+
+    @property
     def id(self) -> str:
         """``docid:start-end``."""
-        return f"{self.doc_id}:{self.start}-{self.end}"
+        return self.ref.id
 
     def _repr_html_(self) -> str:
         from s3_retriever.explain.html import span_html  # it imports this module
@@ -134,7 +248,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the generator said, and the spans it had in front of it.
+    """What the model said, and the spans it had in front of it.
 
     ``citations`` are the spans whose ``[number]`` the answer quotes; where it quotes none,
     the spans that share words with the answer.

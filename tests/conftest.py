@@ -1,4 +1,4 @@
-"""What every test folder shares: the real generator, and how hypothesis runs."""
+"""What every test folder shares: the real model, and how hypothesis runs."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import pytest
 import torch
 from hypothesis import settings
 
-from s3_retriever.generator.generator import Generator
+from s3_retriever.models.transformers import TransformersModel
 
 settings.register_profile("steady", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")
-def generator() -> Generator:
+def llm() -> TransformersModel:
     """The real SmolLM2, once."""
-    return Generator.load("HuggingFaceTB/SmolLM2-135M-Instruct")
+    return TransformersModel.load("HuggingFaceTB/SmolLM2-135M-Instruct")
 
 
 @pytest.fixture

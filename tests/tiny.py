@@ -18,10 +18,10 @@ from transformers.models.phi3 import Phi3Config
 from transformers.models.qwen2 import Qwen2Config
 from transformers.models.qwen3 import Qwen3Config
 
-from s3_retriever.generator.generator import Generator
-from s3_retriever.generator.weights import sha256_of
-from s3_retriever.profile import Head, Hookpoint, ProfileCard
-from s3_retriever.sae.topk import TopKSae
+from s3_retriever.encoding.autoencoder import TopKSae
+from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.models.weights import sha256_of
+from s3_retriever.profiles.card import Head, Hookpoint, ProfileCard
 
 VOCABULARY = 320
 
@@ -106,23 +106,23 @@ def tiny_tokenizer(*, renumbered: bool = False) -> PreTrainedTokenizerFast:
     )
 
 
-def tiny_generator(family: str = "llama", *, seed: int = 0, **overrides: Any) -> Generator:
+def tiny_llm(family: str = "llama", *, seed: int = 0, **overrides: Any) -> TransformersModel:
     """A :func:`tiny_model` with the :func:`tiny_tokenizer`."""
     model = tiny_model(family, seed=seed, **overrides)
-    return Generator(model, tiny_tokenizer(), f"tiny-{family}")
+    return TransformersModel(model, tiny_tokenizer(), f"tiny-{family}")
 
 
 def write_profile(
     folder: Path,
-    generator: Generator,
+    llm: TransformersModel,
     *,
     sites: tuple[tuple[int, tuple[int, ...]], ...] = ((1, (0, 1)),),
     heads: tuple[tuple[int, int], ...] = ((1, 4),),
     n_latents: int = 64,
     k: int = 4,
 ) -> Path:
-    """A profile of ``generator`` with random autoencoders, as ``s3-retriever train`` writes it."""
-    layout = generator.layout
+    """A profile of ``llm`` with random autoencoders, as ``s3-retriever train`` writes it."""
+    layout = llm.layout
     torch.manual_seed(1)
     hookpoints = []
     for layer, kv_heads in sites:
@@ -139,13 +139,13 @@ def write_profile(
         hookpoints.append(blank.model_copy(update={"sha256": digest}))
     card = ProfileCard(
         name="tiny",
-        model=generator.name,
+        model=llm.name,
         family=layout.family,
         n_layers=layout.n_layers,
         n_heads=layout.n_heads,
         n_kv_heads=layout.n_kv_heads,
         head_dim=layout.head_dim,
-        tokenizer_sha256=generator.tokenizer_hash(),
+        tokenizer_sha256=llm.tokenizer_hash(),
         k=k,
         n_latents=n_latents,
         hookpoints=tuple(hookpoints),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import typer
@@ -12,24 +12,20 @@ from pydantic import ValidationError
 from rich.text import Text
 from typer.core import TyperGroup
 
-from s3_retriever.cli.analyses import ANALYSES
 from s3_retriever.cli.ask import ask
-from s3_retriever.cli.bench import bench
 from s3_retriever.cli.calibrate import calibrate
 from s3_retriever.cli.demo import demo
 from s3_retriever.cli.display import errors, visible
 from s3_retriever.cli.doctor import doctor
-from s3_retriever.cli.evaluate import evaluate
 from s3_retriever.cli.index import index
 from s3_retriever.cli.info import info
-from s3_retriever.cli.longbench import longbench
+from s3_retriever.cli.maintenance import compact, delete, export, import_, set_metadata, snapshot
 from s3_retriever.cli.migrate import migrate
 from s3_retriever.cli.search import search
 from s3_retriever.cli.train import train
-from s3_retriever.cli.upkeep import compact, delete, export, import_, set_metadata, snapshot
 from s3_retriever.errors import EndogenousError
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "make_app"]
 
 
 class _Commands(TyperGroup):
@@ -50,9 +46,34 @@ class _Commands(TyperGroup):
         raise typer.Exit(2)
 
 
-app = typer.Typer(
-    cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
-)
+def make_app(commands: Iterable[Callable[..., None]], root_help: str) -> typer.Typer:
+    """A command line of ``commands``, under their functions' names.
+
+    Args:
+        commands: functions with typer's annotations.
+        root_help: what the whole is for, in a sentence.
+    """
+    made = typer.Typer(
+        cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    )
+    for command in commands:
+        made.command(command.__name__.rstrip("_").replace("_", "-"))(command)
+    made.callback(help=root_help)(_prepare_output)
+    return made
+
+
+def _prepare_output() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that cannot show a character shows "?"
+            stream.reconfigure(errors="replace")
+    logger = logging.getLogger("s3_retriever")
+    if not any(isinstance(h, _ConsoleHandler) for h in logger.handlers):
+        logger.addHandler(_ConsoleHandler())
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # a broken PDF is one line of ours
+
+
 _COMMANDS: tuple[Callable[..., None], ...] = (
     demo,
     index,
@@ -70,26 +91,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     train,
     calibrate,
 )
-for _command in _COMMANDS:
-    app.command(_command.__name__.rstrip("_").replace("_", "-"))(_command)
-for _measure in (longbench, *ANALYSES):
-    evaluate.command()(_measure)
-app.add_typer(evaluate, name="evaluate")
-app.add_typer(bench, name="bench")
-
-
-@app.callback()
-def _root() -> None:
-    """The LLM you already run, as your retriever."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a terminal that cannot show a character shows "?"
-            stream.reconfigure(errors="replace")
-    logger = logging.getLogger("s3_retriever")
-    if not any(isinstance(h, _ConsoleHandler) for h in logger.handlers):
-        logger.addHandler(_ConsoleHandler())
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # a broken PDF is one line of ours
+app = make_app(_COMMANDS, "The LLM you already run, as your retriever.")
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from s3_retriever.cli.options import (
     ScoringOption,
     parse_filter,
 )
-from s3_retriever.index.namespaces import namespace_folder
+from s3_retriever.storage.namespaces import namespace_folder
 
 __all__ = ["ask"]
 

@@ -16,9 +16,9 @@ from s3_retriever.cli.options import DeviceOption, ModelOption
 from s3_retriever.errors import InputError
 
 if TYPE_CHECKING:
-    from s3_retriever.calibrate.calibration import Calibration
     from s3_retriever.engine import Engine
-    from s3_retriever.evaluate.collection import Collection
+    from s3_retriever.labels.collections import Collection
+    from s3_retriever.training.calibration.calibration import Calibration
 
 __all__ = ["calibrate"]
 
@@ -69,8 +69,8 @@ def calibrate(
     Only heads whose keys the profile codes can be chosen. A question takes 2 to 3 seconds on two
     CPU cores with SmolLM2-135M; the keys of one context at a time are in memory (about 30 MB).
     """
-    from s3_retriever.calibrate.profiles import refuse_folder
     from s3_retriever.engine import DEFAULT_PROFILE, Engine
+    from s3_retriever.training.calibration.profiles import refuse_folder
 
     # what can fail is tried before minutes of measuring, not after them
     if out:
@@ -94,7 +94,7 @@ def calibrate(
         record = _choose_heads(engine, chosen, collections or [], heads, seed, out)
     if json_out:
         about = {"data": str(data or text), "labels": data is not None, "seed": seed}
-        about |= {"profile": engine.profile.card.name, "model": engine.generator.name}
+        about |= {"profile": engine.profile.card.name, "model": engine.llm.name}
         json_out.write_text(json.dumps(about | record, indent=1) + "\n", encoding="utf-8")
 
 
@@ -107,13 +107,13 @@ def _choose_heads(
     out: Path | None,
 ) -> dict[str, Any]:
     """Rank and weigh heads, say what was found, and write the profile."""
-    from s3_retriever.calibrate.calibration import calibrate as measure
-    from s3_retriever.calibrate.profiles import write_profile
+    from s3_retriever.training.calibration.calibration import calibrate as measure
+    from s3_retriever.training.calibration.profiles import write_profile
 
     with progress_bar() as bar:
         task = bar.add_task("questions", total=None, note="")
         found = measure(
-            engine.generator,
+            engine.llm,
             engine.profile,
             collections,
             n_heads=n_heads,
@@ -146,10 +146,10 @@ def _questions(
     if (data is None) == (texts is None):
         raise InputError("give either --data (labelled questions) or --text (plain text)")
     if data is not None:
-        from s3_retriever.evaluate.datasets import load_collections
+        from s3_retriever.labels.datasets import load_collections
 
         return load_collections(data, limit=limit, seed=seed)
-    from s3_retriever.calibrate.cloze import inverse_cloze
+    from s3_retriever.training.calibration.cloze import inverse_cloze
 
     assert texts is not None
     return inverse_cloze(texts, limit=limit, seed=seed)
@@ -157,7 +157,7 @@ def _questions(
 
 def _show(found: Calibration, engine: Engine) -> None:
     """The best heads, what was cross-validated, and what was taken."""
-    from s3_retriever.calibrate.profiles import site_of
+    from s3_retriever.training.calibration.profiles import site_of
 
     print_line(
         f"R-precision of every head alone on {found.n} questions, exact keys; "
@@ -193,7 +193,7 @@ def _show(found: Calibration, engine: Engine) -> None:
 
 def _advice(found: Calibration, engine: Engine, n: int) -> list[str]:
     """What to train if some of the ``n`` best heads of all are not coded; the command is last."""
-    from s3_retriever.calibrate.profiles import train_command
+    from s3_retriever.training.calibration.profiles import train_command
 
     better = found.better_uncoded(n)
     if not better:
@@ -207,6 +207,6 @@ def _advice(found: Calibration, engine: Engine, n: int) -> list[str]:
     return [
         f"Ahead of the weakest head taken, but not coded: {', '.join(leads)}. A profile with the "
         f"{len(best)} best heads of all, for which reading goes on to layer {last} (now {now}) of "
-        f"{engine.generator.layout.n_layers}, is made by:",
-        train_command(engine.generator.name, engine.profile.card, best),
+        f"{engine.llm.layout.n_layers}, is made by:",
+        train_command(engine.llm.name, engine.profile.card, best),
     ]

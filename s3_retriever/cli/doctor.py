@@ -14,9 +14,9 @@ from s3_retriever.cli.opening import existing_manifest, profile_of
 from s3_retriever.cli.options import DeviceOption, IndexOption, ModelOption, ProfileOption
 
 if TYPE_CHECKING:
-    from s3_retriever.index.repair import Repaired
-    from s3_retriever.profile import Profile
-    from s3_retriever.types import CodedDocument, Document
+    from s3_retriever.profiles.profile import Profile
+    from s3_retriever.storage.repair import Repaired
+    from s3_retriever.types import Document, EncodedDocument
 
 __all__ = ["doctor"]
 
@@ -35,7 +35,7 @@ def doctor(
     device: DeviceOption = None,
 ) -> None:
     """Check every file of an index and of its namespaces; exit code 1 if something is wrong."""
-    from s3_retriever.index.namespaces import namespace_folder, namespaces_in
+    from s3_retriever.storage.namespaces import namespace_folder, namespaces_in
 
     places = [namespace_folder(folder, name) for name in (None, *namespaces_in(folder))]
     whole = [_examine(place, profile, repair, model, device) for place in places]
@@ -48,16 +48,16 @@ def _examine(
     folder: Path, profile: str | None, mend: bool, model: str | None, device: str | None
 ) -> bool:
     """Say what is wrong with one index, mend it if asked; returns whether it is whole now."""
-    from s3_retriever.index.check import problems
+    from s3_retriever.storage.check import problems
 
     manifest = existing_manifest(folder, repair=mend)
     with waiting(f"checking {folder} ..."):
-        from s3_retriever.profile import Profile
+        from s3_retriever.profiles.profile import Profile
 
         loaded = Profile.load(profile or profile_of(manifest, folder))
         found = [] if mend else list(problems(folder, loaded))
     if mend:
-        from s3_retriever.index.repair import repair
+        from s3_retriever.storage.repair import repair
 
         with waiting("repairing ..."):
             report = repair(folder, loaded, _reader(loaded, model, device))
@@ -74,19 +74,19 @@ def _examine(
 
 def _reader(
     profile: Profile, model: str | None, device: str | None
-) -> Callable[[Sequence[Document]], Iterable[CodedDocument]]:
+) -> Callable[[Sequence[Document]], Iterable[EncodedDocument]]:
     """What reads texts again; the model is loaded only if there are any."""
 
-    def rescan(documents: Sequence[Document]) -> Iterable[CodedDocument]:
-        from s3_retriever.config import ScanSettings
-        from s3_retriever.generator.generator import Generator
-        from s3_retriever.scan.scanner import Scanner
+    def rescan(documents: Sequence[Document]) -> Iterable[EncodedDocument]:
+        from s3_retriever.encoding.scanner import Scanner
+        from s3_retriever.models.transformers import TransformersModel
+        from s3_retriever.settings import ScanSettings
 
         card = profile.card
         revision = card.revision if model is None else None
-        generator = Generator.load(model or card.model, revision=revision, device=device)
-        profile.check_generator(generator)
-        return Scanner(generator, profile, ScanSettings()).scan(documents)
+        llm = TransformersModel.load(model or card.model, revision=revision, device=device)
+        profile.check_llm(llm)
+        return Scanner(llm, profile, ScanSettings()).scan(documents)
 
     return rescan
 

@@ -20,7 +20,7 @@ from s3_retriever.cli.options import (
     ProfileOption,
 )
 from s3_retriever.errors import InputError
-from s3_retriever.index.namespaces import namespace_folder
+from s3_retriever.storage.namespaces import namespace_folder
 from s3_retriever.types import Document
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def read_in(report: AddReport, seconds: float) -> str:
 
 def _unread_characters(engine: Engine, documents: Sequence[Document]) -> int:
     """Characters the model will have to read."""
-    from s3_retriever.index.segment import text_hash
+    from s3_retriever.storage.segments import text_hash
 
     live = engine.index.snapshot.live
     return sum(

@@ -11,7 +11,7 @@ from rich.table import Table
 from s3_retriever.cli.display import console, print_json, visible
 from s3_retriever.cli.opening import existing_manifest
 from s3_retriever.cli.options import IndexOption, JsonOption, NamespaceOption
-from s3_retriever.index.namespaces import namespace_folder, namespaces_in
+from s3_retriever.storage.namespaces import namespace_folder, namespaces_in
 
 __all__ = ["info"]
 
@@ -51,7 +51,7 @@ def info(
 def _describe(folder: Path) -> dict[str, Any]:
     """The fields of ``Engine.info`` that need no model."""
     manifest = existing_manifest(folder)
-    from s3_retriever.index.description import describe
-    from s3_retriever.index.snapshot import read_snapshot
+    from s3_retriever.storage.description import describe
+    from s3_retriever.storage.snapshot import read_snapshot
 
     return describe(folder, read_snapshot(folder, manifest)) | {"model": manifest.model}

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from s3_retriever.engine import Engine
-    from s3_retriever.evaluate.collection import Collection
+    from s3_retriever.labels.collections import Collection
 
 __all__ = ["learn_adapter", "learn_fusion", "print_line", "say_written"]
 
@@ -25,21 +25,24 @@ def learn_adapter(
     out: Path | None,
 ) -> dict[str, Any]:
     """Train a query adapter from questions, or from texts for which the model writes questions."""
-    from s3_retriever.calibrate.calibration import with_labels
-    from s3_retriever.calibrate.distill import distill
-    from s3_retriever.calibrate.lessons import lessons_of, projected
-    from s3_retriever.calibrate.profiles import write_profile
-    from s3_retriever.calibrate.questions import written_questions
-    from s3_retriever.evaluate.collection import Collection
+    from s3_retriever.labels.collections import Collection
+    from s3_retriever.training.calibration.calibration import with_labels
+    from s3_retriever.training.calibration.distillation import distill
+    from s3_retriever.training.calibration.distillation_examples import (
+        distillation_examples,
+        projected,
+    )
+    from s3_retriever.training.calibration.profiles import write_profile
+    from s3_retriever.training.calibration.written_questions import written_questions
 
-    generator = engine.generator
+    llm = engine.llm
     null = engine.retrieve_settings.scoring.null_question
     with progress_bar() as bar:
         collections = [c for c in material if isinstance(c, Collection)]
         if not collections:
             writing = bar.add_task("questions written", total=None, note="")
             collections = written_questions(
-                generator,
+                llm,
                 [text for text in material if isinstance(text, str)],
                 limit=limit,
                 seed=seed,
@@ -48,8 +51,8 @@ def learn_adapter(
         usable = [with_labels(collection) for collection in collections]
         asked = sum(len(collection.questions) for collection in usable)
         reading = bar.add_task("questions read", total=asked, note="")
-        lessons = lessons_of(
-            generator,
+        examples = distillation_examples(
+            llm,
             engine.profile,
             [collection for collection in usable if collection.questions],
             on_question=lambda n: bar.update(reading, completed=n),
@@ -57,15 +60,15 @@ def learn_adapter(
         epochs = bar.add_task("epochs", total=None, note="")
         found = distill(
             engine.profile,
-            generator.layout,
-            lessons,
-            None if null is None else projected(generator, engine.profile, null),
+            llm.layout,
+            examples,
+            None if null is None else projected(llm, engine.profile, null),
             seed=seed,
             on_epoch=lambda n, total: bar.update(epochs, completed=n, total=total),
         )
     record = found.record()
     print_line(
-        f"{len(lessons)} questions, {record['n_held_out']} of them held out. Loss there, in nats: "
+        f"{len(examples)} questions, {record['n_held_out']} of them held out. Loss there, in nats: "
         f"{found.losses[0]:.3f} before, {found.losses[found.epoch]:.3f} after epoch {found.epoch}"
     )
     for name, figure in record["r_precision"].items():
@@ -83,8 +86,8 @@ def learn_fusion(
     engine: Engine, profile: str, collections: Sequence[Collection], seed: int, out: Path | None
 ) -> dict[str, Any]:
     """Learn the weights of the legs on labelled questions."""
-    from s3_retriever.calibrate.fusion import fit_fusion, legs_of
-    from s3_retriever.calibrate.profiles import write_profile
+    from s3_retriever.training.calibration.fusion_weights import fit_fusion, legs_of
+    from s3_retriever.training.calibration.profiles import write_profile
 
     asked = sum(len(collection.questions) for collection in collections)
     with progress_bar() as bar:

@@ -18,7 +18,7 @@ from s3_retriever.cli.options import (
     ProfileOption,
 )
 from s3_retriever.errors import InputError
-from s3_retriever.index.namespaces import namespace_folder
+from s3_retriever.storage.namespaces import namespace_folder
 
 __all__ = ["migrate"]
 
@@ -35,7 +35,7 @@ def migrate(
     source = namespace_folder(folder, namespace)
     manifest = existing_manifest(source)
     from s3_retriever.engine import DEFAULT_PROFILE
-    from s3_retriever.index.snapshot import read_snapshot
+    from s3_retriever.storage.snapshot import read_snapshot
 
     documents = read_snapshot(source, manifest).documents()
     if not documents:

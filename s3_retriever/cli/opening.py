@@ -10,8 +10,8 @@ from s3_retriever.errors import IndexStorageError, InputError
 
 if TYPE_CHECKING:
     from s3_retriever.engine import Engine
-    from s3_retriever.index.manifest import Manifest
-    from s3_retriever.index.store import Index
+    from s3_retriever.storage.index import Index
+    from s3_retriever.storage.manifest import Manifest
 
 __all__ = ["existing_manifest", "open_engine", "open_index", "profile_of"]
 
@@ -30,7 +30,7 @@ def existing_manifest(folder: Path, *, repair: bool = False) -> Manifest:
         raise IndexStorageError(
             f"no index at {folder}; make one with: s3-retriever index PATH... --index {folder}"
         )
-    from s3_retriever.index.check import read_manifest
+    from s3_retriever.storage.check import read_manifest
 
     return read_manifest(folder, repair=repair)
 
@@ -41,7 +41,7 @@ def profile_of(manifest: Manifest, folder: Path) -> str:
     Raises:
         InputError: it is not a shipped one.
     """
-    from s3_retriever.profile import shipped_profiles
+    from s3_retriever.profiles.profile import shipped_profiles
 
     if manifest.profile not in shipped_profiles():
         raise InputError(
@@ -72,8 +72,8 @@ def open_engine(
     manifest = existing_manifest(folder) if there or not create else None
     with waiting(f"opening {folder} ...") as say:
         from s3_retriever.engine import DEFAULT_PROFILE, Engine
-        from s3_retriever.generator.generator import Generator
-        from s3_retriever.profile import Profile
+        from s3_retriever.models.transformers import TransformersModel
+        from s3_retriever.profiles.profile import Profile
 
         if profile is None:
             profile = profile_of(manifest, folder) if manifest else DEFAULT_PROFILE
@@ -81,8 +81,8 @@ def open_engine(
         card = loaded.card
         say(f"loading {model or card.model} (the first time, this takes a minute) ...")
         revision = card.revision if model is None else None
-        generator = Generator.load(model or card.model, revision=revision, device=device)
-        return Engine(generator, loaded, folder)
+        llm = TransformersModel.load(model or card.model, revision=revision, device=device)
+        return Engine(llm, loaded, folder)
 
 
 def open_index(folder: Path, profile: str | None, *, create: bool = False) -> Index:
@@ -97,8 +97,8 @@ def open_index(folder: Path, profile: str | None, *, create: bool = False) -> In
     manifest = existing_manifest(folder) if there or not create else None
     with waiting(f"opening {folder} ..."):
         from s3_retriever.engine import DEFAULT_PROFILE
-        from s3_retriever.index.store import Index
-        from s3_retriever.profile import Profile
+        from s3_retriever.profiles.profile import Profile
+        from s3_retriever.storage.index import Index
 
         if profile is None:
             profile = profile_of(manifest, folder) if manifest else DEFAULT_PROFILE

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from s3_retriever.config import Mode, Scoring
 from s3_retriever.errors import InputError
-from s3_retriever.index.filters import compile_filter
+from s3_retriever.search.filters import compile_filter
+from s3_retriever.settings import Mode, Scoring
 
 __all__ = [
     "BudgetOption",

@@ -23,7 +23,7 @@ from s3_retriever.cli.options import (
     ScoringOption,
     parse_filter,
 )
-from s3_retriever.index.namespaces import namespace_folder
+from s3_retriever.storage.namespaces import namespace_folder
 
 __all__ = ["search"]
 
@@ -69,7 +69,7 @@ def search(
         )
         return
     console.print(span_panels(spans))
-    tokens = sum(engine.generator.count_tokens(span.text) for span in spans)
+    tokens = sum(engine.llm.count_tokens(span.text) for span in spans)
     console.print(
         Text(f"{len(spans)} spans, {tokens} tokens, {ms:.0f} ms, {visible(str(folder))}", "dim"),
         soft_wrap=True,

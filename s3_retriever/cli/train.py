@@ -10,7 +10,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from s3_retriever.cli.display import console, progress_bar
-from s3_retriever.config import SaeSettings, ScanSettings
+from s3_retriever.settings import SaeSettings, ScanSettings
 
 __all__ = ["train"]
 
@@ -71,8 +71,8 @@ def train(
 
     Run the same command again after an interruption: it goes on where it stopped.
     """
-    from s3_retriever.generator.generator import Generator
-    from s3_retriever.sae.recipe import default_layers, make_profile, parse_heads, parse_sites
+    from s3_retriever.models.transformers import TransformersModel
+    from s3_retriever.training.recipe import default_layers, make_profile, parse_heads, parse_sites
 
     settings = SaeSettings(
         expansion=expansion,
@@ -83,7 +83,7 @@ def train(
         learning_rate=learning_rate,
         seed=seed,
     )
-    generator = Generator.load(model, device=device or None)
+    llm = TransformersModel.load(model, device=device or None)
     wanted = layers or ",".join(map(str, default_layers(model)))
     tasks: dict[str, Any] = {}
     with progress_bar() as bar:
@@ -95,16 +95,16 @@ def train(
             bar.update(tasks[stage], completed=done, note=note)
 
         card = make_profile(
-            generator,
+            llm,
             name=name or out.name,
             corpus=corpus,
             held_out=held_out or [],
-            sites=parse_sites(wanted, generator.layout),
+            sites=parse_sites(wanted, llm.layout),
             heads=parse_heads(heads),
             settings=settings,
             scan=ScanSettings(chunk_tokens=chunk_tokens),
             prefix=prefix,
-            bos=generator.adds_bos if bos is None else bos,
+            bos=llm.adds_bos if bos is None else bos,
             max_tokens=max_tokens,
             out=out,
             command=shlex.join(["s3-retriever", *sys.argv[1:]]),

@@ -11,22 +11,29 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from s3_retriever.errors import InputError
-from s3_retriever.generator.generator import Generator
-from s3_retriever.generator.likelihood import question_log_likelihoods
+from s3_retriever.models.base import LanguageModel
 from s3_retriever.types import Span
-
-if TYPE_CHECKING:
-    from s3_retriever.engine import Engine
 
 __all__ = ["Abstention", "choose_threshold", "evidence"]
 
 _NOTHING = "N/A"
 _SPANS = 3
+
+
+class Retrieves(Protocol):
+    """What a threshold is learned from: an :class:`~s3_retriever.Engine`."""
+
+    @property
+    def llm(self) -> LanguageModel:
+        """The resident model."""
+
+    def retrieve(self, question: str, *, abstain: bool, **arguments: Any) -> Sequence[Span]:
+        """Spans, best first; all of them with ``abstain=False``."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class Abstention:
     @classmethod
     def learn(
         cls,
-        engine: Engine,
+        engine: Retrieves,
         answerable: Sequence[str],
         unanswerable: Sequence[str],
         **arguments: Any,
@@ -63,22 +70,18 @@ class Abstention:
         Raises:
             InputError: one of both is empty.
         """
-        before, engine.abstention = engine.abstention, None
-        try:
-            values = [
-                [
-                    evidence(engine.generator, question, engine.retrieve(question, **arguments))
-                    for question in questions
-                ]
-                for questions in (answerable, unanswerable)
+        values = [
+            [
+                evidence(engine.llm, q, engine.retrieve(q, abstain=False, **arguments))
+                for q in questions
             ]
-        finally:
-            engine.abstention = before
+            for questions in (answerable, unanswerable)
+        ]
         return choose_threshold(*values)
 
-    def relevant(self, generator: Generator, question: str, spans: Sequence[Span]) -> bool:
+    def relevant(self, llm: LanguageModel, question: str, spans: Sequence[Span]) -> bool:
         """Whether there is evidence enough."""
-        return evidence(generator, question, spans) >= self.threshold
+        return evidence(llm, question, spans) >= self.threshold
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON."""
@@ -116,20 +119,18 @@ def choose_threshold(answerable: Sequence[float], unanswerable: Sequence[float])
     return Abstention(best, float((yes >= best).mean()), float((no < best).mean()))
 
 
-def evidence(generator: Generator, question: str, spans: Sequence[Span]) -> float:
+def evidence(llm: LanguageModel, question: str, spans: Sequence[Span]) -> float:
     """How much likelier than no text the best of ``spans`` make a question, in nats a token.
 
     Each token counts with the span that explains it best, and not below 0.
 
     Args:
-        generator: the resident model.
+        llm: the resident model.
         question: plain text.
         spans: best first; three are read.
     """
     if not spans:
         return 0.0
     texts = [_NOTHING, *(span.text for span in spans[:_SPANS])]
-    values = question_log_likelihoods(
-        generator, [generator.tokenize(text).ids for text in texts], question
-    )
+    values = llm.question_log_likelihoods([llm.tokenize(text).ids for text in texts], question)
     return float(np.maximum(values[1:].max(axis=0) - values[0], 0).mean())

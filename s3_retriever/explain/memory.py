@@ -14,7 +14,7 @@ def memory_report(holders: Mapping[str, Any]) -> dict[str, int]:
     """Bytes of tensors that each holder adds to those before it, and their sum.
 
     Args:
-        holders: by name: modules, or objects that hold one as ``model``, ``generator``,
+        holders: by name: modules, or objects that hold one as ``model``, ``llm``,
             ``engine`` or ``pipeline`` (an :class:`~s3_retriever.Engine`, a chat model, a
             pipeline of transformers), or several of these in a list.
 
@@ -48,7 +48,7 @@ def _tensors(holder: Any) -> Iterator[Tensor]:
         for item in holder:
             yield from _tensors(item)
     else:
-        for attribute in ("model", "generator", "engine", "pipeline", "profile", "saes"):
+        for attribute in ("model", "llm", "engine", "pipeline", "profile", "saes"):
             inner = getattr(holder, attribute, None)
             if inner is not None and not isinstance(inner, str):
                 yield from _tensors(inner)

@@ -15,16 +15,14 @@ try:
 except ImportError as e:
     raise InputError('plots need matplotlib: pip install "s3-retriever[bench]"') from e
 
-from s3_retriever.explain.reading import read_document
-from s3_retriever.retrieve.density import find_peaks, smooth
-from s3_retriever.text import sentences
+from s3_retriever.explain.reading import Reading
+from s3_retriever.retrieval.density import find_peaks, smooth
+from s3_retriever.settings import DensitySettings
 from s3_retriever.types import Span
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-
-    from s3_retriever.engine import Engine
 
 __all__ = ["draw_density", "plot_density"]
 
@@ -39,7 +37,8 @@ class Picture(Figure):
 
 
 def plot_density(
-    engine: Engine,
+    reading: Reading,
+    settings: DensitySettings,
     question: str,
     doc_id: str,
     spans: Sequence[Span],
@@ -49,19 +48,17 @@ def plot_density(
     """Attention smoothed over tokens, its peaks, the spans that were chosen, dense scores.
 
     Args:
-        engine: that found the spans.
+        reading: of the document to draw.
+        settings: how peaks are found.
         question: plain text.
-        doc_id: the document to draw.
+        doc_id: the document's.
         spans: of that document, shaded.
         dense: scores sentences for a question; drawn on an axis of its own.
         dense_name: what the legend calls it.
-
-    Raises:
-        InputError: there is no such document.
     """
     figure = Picture(figsize=(10, 3.5), layout="constrained")
     axes = figure.subplots()
-    lines = draw_density(axes, engine, question, doc_id, spans, dense, dense_name)
+    lines = draw_density(axes, reading, settings, question, spans, dense, dense_name)
     axes.set(xlabel=f"character of {doc_id}", ylabel="attention over average", title=question)
     figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), fontsize="small")
     return figure
@@ -69,9 +66,9 @@ def plot_density(
 
 def draw_density(
     axes: Axes,
-    engine: Engine,
+    reading: Reading,
+    settings: DensitySettings,
     question: str,
-    doc_id: str,
     spans: Sequence[Span],
     dense: Callable[[str, Sequence[str]], Sequence[float] | np.ndarray] | None,
     dense_name: str,
@@ -80,21 +77,9 @@ def draw_density(
 
     Returns:
         What a legend lists.
-
-    Raises:
-        InputError: there is no such document.
     """
-    settings = engine.retrieve_settings
-    reading = read_document(
-        engine.generator,
-        engine.profile,
-        engine.index.snapshot,
-        question,
-        doc_id,
-        null_question=settings.scoring.null_question,
-    )
-    density = smooth(reading.scores, settings.density.kernel)
-    peaks = find_peaks(density, settings.density)
+    density = smooth(reading.scores, settings.kernel)
+    peaks = find_peaks(density, settings)
     axes.plot(reading.starts, density, color="tab:orange", linewidth=1, label="attention density")
     axes.plot(reading.starts[peaks], density[peaks], "o", ms=3, color="tab:red", label="peaks")
     for n, span in enumerate(sorted(spans, key=lambda s: s.rank)):
@@ -103,7 +88,7 @@ def draw_density(
         )
     listed: list[Artist] = axes.get_legend_handles_labels()[0]
     if dense is not None:
-        bounds = sentences(reading.text, 0, len(reading.text))
+        bounds = reading.bounds.sentences.tolist()
         scores = dense(question, [reading.text[a:b] for a, b in bounds])
         other = axes.twinx()
         for (start, end), score in zip(bounds, scores, strict=True):

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from s3_retriever.errors import InputError
 from s3_retriever.explain.html import page_html, result_html
-from s3_retriever.types import Answer, Span
+from s3_retriever.explain.reading import Reading
+from s3_retriever.settings import DensitySettings
+from s3_retriever.types import Answer, Document, Span
 
-if TYPE_CHECKING:
-    from s3_retriever.engine import Engine
-
-__all__ = ["RetrievalResult"]
+__all__ = ["RetrievalResult", "Source"]
 
 DenseScores = Callable[[str, Sequence[str]], "Sequence[float] | np.ndarray"]
 """Scores of sentences for a question, by some embedding model."""
+
+
+class Source(Protocol):
+    """Where a result came from: an :class:`~s3_retriever.Engine`."""
+
+    def get(self, doc_id: str) -> Document | None:
+        """A document as it was added."""
+
+    def read_document(self, question: str, doc_id: str) -> Reading:
+        """A document as the heads see it."""
+
+    @property
+    def density(self) -> DensitySettings:
+        """How peaks are found."""
 
 
 class RetrievalResult(list[Span]):
@@ -33,16 +47,36 @@ class RetrievalResult(list[Span]):
         ('When was the mill built?', 'The mill was built in 1780.')
     """
 
-    def __init__(self, spans: Iterable[Span], question: str, engine: Engine) -> None:
-        """Hold the spans that ``engine`` found for ``question``."""
+    def __init__(self, spans: Iterable[Span], question: str, engine: Source | None = None) -> None:
+        """Hold the spans that were found for a question.
+
+        Args:
+            spans: best first.
+            question: plain text.
+            engine: that found them. It is not kept alive, copied or pickled with the result.
+        """
         super().__init__(spans)
         self.question = question
-        self._engine = engine
+        self._engine = weakref.ref(engine) if engine is not None else lambda: None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RetrievalResult, (list(self), self.question)
+
+    def _source(self, engine: Source | None) -> Source:
+        found = engine or self._engine()
+        if found is None:
+            raise InputError(
+                "the engine that found this result is gone (a copy of a result has none): "
+                "give it with engine=..."
+            )
+        return found
 
     def _repr_html_(self) -> str:
         return result_html(self.question, self)
 
-    def to_html(self, path: str | Path, answer: Answer | None = None) -> Path:
+    def to_html(
+        self, path: str | Path, answer: Answer | None = None, *, engine: Source | None = None
+    ) -> Path:
         """Write a page: the sources with all spans marked, those an answer rests on in green.
 
         Each mark's id in the page is the span's id, so ``page.html#docid:start-end`` opens there.
@@ -50,9 +84,14 @@ class RetrievalResult(list[Span]):
         Args:
             path: of the page.
             answer: of :meth:`~s3_retriever.Engine.answer` to the same question.
+            engine: where the documents are; by default what found the result, if it is there yet.
+
+        Raises:
+            InputError: it is not.
         """
+        source = self._source(engine)
         spans = list(answer.spans) if answer else list(self)
-        found = {span.doc_id: self._engine.get(span.doc_id) for span in spans}
+        found = {span.doc_id: source.get(span.doc_id) for span in spans}
         page = page_html(
             self.question,
             answer.text if answer else None,
@@ -69,6 +108,7 @@ class RetrievalResult(list[Span]):
         *,
         dense: DenseScores | None = None,
         dense_name: str = "dense retriever",
+        engine: Source | None = None,
     ) -> Any:
         """Draw how the model's attention is spread over a document, with the peaks it chose.
 
@@ -76,6 +116,7 @@ class RetrievalResult(list[Span]):
             doc_id: by default the best span's document.
             dense: scores the document's sentences for comparison, e.g. by cosine of embeddings.
             dense_name: what the legend calls it.
+            engine: as of :meth:`to_html`.
 
         Returns:
             A matplotlib figure.
@@ -90,4 +131,8 @@ class RetrievalResult(list[Span]):
                 raise InputError("nothing was found: name the document to plot")
             doc_id = self[0].doc_id
         spans = [span for span in self if span.doc_id == doc_id]
-        return plot_density(self._engine, self.question, doc_id, spans, dense, dense_name)
+        source = self._source(engine)
+        reading = source.read_document(self.question, doc_id)
+        return plot_density(
+            reading, source.density, self.question, doc_id, spans, dense, dense_name
+        )

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from s3_retriever.errors import InputError
 from s3_retriever.explain.html import explanation_html
-from s3_retriever.explain.reading import Reading, read_document
-from s3_retriever.index.candidates import block_range
-from s3_retriever.retrieve.candidates import owner_of
-from s3_retriever.text import whole_words
-from s3_retriever.types import Span, TokenScore
-
-if TYPE_CHECKING:
-    from s3_retriever.engine import Engine
+from s3_retriever.explain.reading import Reading
+from s3_retriever.profiles.card import ProfileCard
+from s3_retriever.retrieval.spans import widened_to_words
+from s3_retriever.search.base import CandidateSearch
+from s3_retriever.settings import CandidateSettings
+from s3_retriever.storage.base import CodeStore
+from s3_retriever.types import Span, SpanRef, TokenScore
 
 __all__ = ["Example", "Explanation", "Feature", "WhyNot", "explain", "why_not"]
 
@@ -89,26 +87,27 @@ class WhyNot:
     """Words (stems) of the question that it has."""
 
 
-def explain(engine: Engine, question: str, span: Span) -> Explanation:
+def explain(
+    store: CodeStore,
+    search: CandidateSearch,
+    card: ProfileCard,
+    reading: Reading,
+    question: str,
+    span: Span,
+) -> Explanation:
     """Say which tokens, heads and features made the model look at ``span``.
 
     Args:
-        engine: that found it.
+        store: one state of an index.
+        search: of the same state.
+        card: of the profile.
+        reading: of the span's document in that state.
         question: plain text.
-        span: of ``engine.retrieve(question)``, or any range of an indexed document.
+        span: that was found for it, or any range of an indexed document.
 
     Raises:
-        InputError: its document is not in the index, or is another text by now.
-        ProfileError: the profile names no heads.
+        InputError: the document is another text by now.
     """
-    reading = read_document(
-        engine.generator,
-        engine.profile,
-        engine.index.snapshot,
-        question,
-        span.doc_id,
-        null_question=engine.retrieve_settings.scoring.null_question,
-    )
     if reading.text[span.start : span.end] != span.text:
         raise InputError(f"document {span.doc_id!r} has changed since {span.id} was found")
     inside = np.flatnonzero((reading.starts < span.end) & (reading.ends > span.start))
@@ -122,13 +121,18 @@ def explain(engine: Engine, question: str, span: Span) -> Explanation:
         heads={
             f"{h.head.layer}.{h.head.head}": float(h.shares[inside].mean()) for h in reading.heads
         },
-        features=_features(engine, reading, inside, span),
+        features=_features(store, search, card, reading, inside, span),
         legs=dict(span.scores),
     )
 
 
 def _features(
-    engine: Engine, reading: Reading, inside: np.ndarray, span: Span
+    store: CodeStore,
+    search: CandidateSearch,
+    card: ProfileCard,
+    reading: Reading,
+    inside: np.ndarray,
+    span: Span,
 ) -> tuple[Feature, ...]:
     added: dict[tuple[int, int], dict[int, float]] = defaultdict(lambda: defaultdict(float))
     for head in reading.heads:
@@ -140,7 +144,7 @@ def _features(
     best = sorted((key for key in totals if totals[key] > 0), key=lambda key: -totals[key])
     return tuple(
         Feature(
-            layer=engine.profile.card.hookpoints[hookpoint].layer,
+            layer=card.hookpoints[hookpoint].layer,
             latent=latent,
             contribution=totals[hookpoint, latent],
             tokens=tuple(
@@ -148,93 +152,116 @@ def _features(
                 for n, value in sorted(added[hookpoint, latent].items(), key=lambda i: -i[1])
                 if value > 0
             ),
-            examples=_examples(engine, hookpoint, latent, span),
+            examples=_examples(store, search, len(card.hookpoints), hookpoint, latent, span),
         )
         for hookpoint, latent in best[:_FEATURES]
     )
 
 
-def _examples(engine: Engine, hookpoint: int, latent: int, span: Span) -> tuple[Example, ...]:
+def _examples(
+    store: CodeStore,
+    search: CandidateSearch,
+    n_hookpoints: int,
+    hookpoint: int,
+    latent: int,
+    span: Span,
+) -> tuple[Example, ...]:
     """Tokens outside of ``span`` on which a latent fires, one a block."""
-    snapshot = engine.index.snapshot
-    wanted: list[Mapping[int, float]] = [{} for _ in engine.profile.card.hookpoints]
+    wanted: list[Mapping[int, float]] = [{} for _ in range(n_hookpoints)]
     wanted[hookpoint] = {latent: 1.0}
     found: list[Example] = []
-    for hit in engine.index.candidates.search_features(wanted, 4 * _EXAMPLES, None):
-        owner = owner_of(snapshot, hit.block)
-        if owner is None:
-            continue
-        segment, entry = owner
-        first, last = block_range(entry, hit.block.number)
-        fires = segment.ids[first:last, hookpoint] == latent
-        strengths = np.where(fires, segment.activations[first:last, hookpoint], 0).max(1)
-        row = first + int(strengths.argmax())
-        start, end = int(segment.starts[row]), int(segment.ends[row])
-        here = entry.id == span.doc_id and span.start < end and start < span.end
-        if strengths.max() > 0 and not here:
-            text = segment.text(entry)
-            reach = max(0, start - _AROUND), min(len(text), end + _AROUND)
-            around = text[slice(*whole_words(text, *reach))]
-            found.append(Example(entry.id, start, end, " ".join(around.split())))
+    for hit in search.search_features(wanted, 4 * _EXAMPLES):
+        batch = store.tokens([hit.tokens])
+        fires = batch.ids[:, hookpoint] == latent
+        strengths = np.where(fires, batch.activations[:, hookpoint], 0).max(1)
+        row = int(strengths.argmax())
+        place = SpanRef(hit.tokens.doc_id, int(batch.starts[row]), int(batch.ends[row]))
+        if strengths.max() > 0 and not place.overlaps(span.ref):
+            end = min(store.n_characters(place.doc_id), place.end + _AROUND)
+            reach = SpanRef(place.doc_id, max(0, place.start - _AROUND), end)
+            around = store.text(widened_to_words(store, reach))
+            text = " ".join(around.split())
+            found.append(Example(place.doc_id, place.start, place.end, text))
         if len(found) == _EXAMPLES:
             break
     return tuple(found)
 
 
-def why_not(engine: Engine, question: str, doc_id: str, **arguments: Any) -> WhyNot:
+def why_not(
+    store: CodeStore,
+    search: CandidateSearch,
+    question: str,
+    doc_id: str,
+    *,
+    allowed: bool,
+    retrieve: Callable[[int | None, int | None], Sequence[Span]],
+    abstains: Callable[[Sequence[Span]], bool],
+    count_tokens: Callable[[str], int],
+    max_tokens: int | None,
+    k: int | None,
+    candidates: CandidateSettings,
+) -> WhyNot:
     """Say at which stage a document is lost, and what would bring it in.
 
     Args:
-        engine: that was asked.
+        store: the state of the index that was asked.
+        search: of the same state.
         question: plain text.
         doc_id: the document that was expected.
-        **arguments: those of the :meth:`~s3_retriever.Engine.retrieve` that did not find it.
+        allowed: whether its metadata pass the question's filter.
+        retrieve: spans of that state under a budget of tokens and a number of spans.
+        abstains: whether the engine holds spans for too little evidence.
+        count_tokens: the model's own count.
+        max_tokens: the budget that was given.
+        k: the number of spans that was asked for.
+        candidates: the settings that were used.
 
     Raises:
         InputError: as :meth:`~s3_retriever.Engine.retrieve`.
     """
-    if doc_id not in engine:
+    if doc_id not in store:
         return WhyNot(doc_id, "It is not in the index; add it.")
-    condition = arguments.get("filter")
-    if condition is not None and doc_id not in engine.ids(condition):
+    if not allowed:
         return WhyNot(doc_id, "Its metadata do not pass the filter.")
-    limits = {
-        name: arguments.pop(name, default) for name, default in (("max_tokens", 512), ("k", None))
-    }
-    spans = engine.retrieve(question, max_tokens=None, k=None, **arguments)
+    spans = retrieve(None, None)
     rank = next((span.rank for span in spans if span.doc_id == doc_id), None)
     if rank is None:
-        return _never_proposed(engine, question, doc_id)
-    needed = sum(engine.generator.count_tokens(span.text) for span in spans[: rank + 1])
-    limited = engine.retrieve(question, **limits, **arguments)
-    if any(span.doc_id == doc_id for span in limited):
+        return _never_proposed(store, search, question, doc_id, candidates)
+    needed = sum(count_tokens(span.text) for span in spans[: rank + 1])
+    limited = retrieve(max_tokens, k)
+    if abstains(limited):
+        reason = (
+            "The result is empty, because the evidence is below the threshold of engine.abstention."
+        )
+    elif any(span.doc_id == doc_id for span in limited):
         reason = "It is in the result."
     else:
         reason = f"Its best span is number {rank + 1}: it takes max_tokens={needed}" + (
-            f" and k={rank + 1}." if limits["k"] is not None else "."
+            f" and k={rank + 1}." if k is not None else "."
         )
     return WhyNot(doc_id, reason, rank=rank, max_tokens=needed)
 
 
-def _never_proposed(engine: Engine, question: str, doc_id: str) -> WhyNot:
+def _never_proposed(
+    store: CodeStore,
+    search: CandidateSearch,
+    question: str,
+    doc_id: str,
+    candidates: CandidateSettings,
+) -> WhyNot:
     """For a document of which no leg found a span."""
-    candidates, snapshot = engine.index.candidates, engine.index.snapshot
-    words = candidates.words(question)
-    text = engine.get(doc_id)
-    shared = sorted(set(words) & set(candidates.words(text.text if text else "")))
-    place = next(
-        (
-            n
-            for n, hit in enumerate(candidates.search_words(words, snapshot.n_blocks, None))
-            if (owner := owner_of(snapshot, hit.block)) and owner[1].id == doc_id
-        ),
-        None,
-    )
+    words = search.words(question)
+    text = store.text(SpanRef(doc_id, 0, store.n_characters(doc_id)))
+    shared = sorted(set(words) & set(search.words(text)))
+    hits = search.search_words(words, search.n_blocks)
+    place = next((n for n, hit in enumerate(hits) if hit.tokens.doc_id == doc_id), None)
     if place is None:
         reason = "It shares no word with the question, and the heads look elsewhere."
+    elif place < candidates.words:
+        reason = "Its best block was looked at, and others were better by every leg that was asked."
     else:
         reason = (
             f"Its best block is number {place + 1} by words, and "
-            f"{engine.retrieve_settings.candidates.words} are looked at: raise candidates.words."
+            f"{candidates.words} are looked at: raise candidates.words."
         )
     return WhyNot(doc_id, reason, words_block=place, shared_words=tuple(shared))

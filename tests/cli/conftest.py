@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from s3_retriever.cli.app import app
-from tests.tiny import tiny_generator, write_profile
+from tests.tiny import tiny_llm, write_profile
 
 FILES = {
     "lighthouse.txt": "# The lighthouse\n\nThe lighthouse on Skerry Point was finished in 1887. "
@@ -55,14 +55,14 @@ def run() -> Run:
 def setup(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Setup:
     """Tests must not change it; see ``own_index``."""
     root = tmp_path_factory.mktemp("cli")
-    generator = tiny_generator(max_position_embeddings=4096)
-    generator.model.save_pretrained(root / "model")
-    generator.tokenizer.save_pretrained(root / "model")
+    llm = tiny_llm(max_position_embeddings=4096)
+    llm.model.save_pretrained(root / "model")
+    llm.tokenizer.save_pretrained(root / "model")
     for name, text in FILES.items():
         path = root / "files" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode())
-    profile = write_profile(root / "profile", generator)
+    profile = write_profile(root / "profile", llm)
     setup = Setup(root / "model", profile, root / "files", root / "index")
     result = run("index", setup.files, "--index", setup.index, *setup.resident)
     assert result.exit_code == 0, result.output

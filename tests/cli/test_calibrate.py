@@ -10,8 +10,8 @@ import pytest
 from typer.testing import Result
 
 from s3_retriever.engine import Engine
-from s3_retriever.generator.generator import Generator
-from s3_retriever.profile import Profile
+from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.profiles.profile import Profile
 from s3_retriever.types import Document
 from tests.cli.conftest import Run, Setup
 
@@ -57,7 +57,7 @@ def read(path: Path) -> Any:
 
 
 def test_the_real_model_from_questions_to_a_profile(
-    run: Run, data: Path, tmp_path: Path, generator: Generator
+    run: Run, data: Path, tmp_path: Path, llm: TransformersModel
 ) -> None:
     out, figures = tmp_path / "profile", tmp_path / "out.json"
     result = run("calibrate", "--data", data, "--heads", 3, "--json", figures, "--out", out)
@@ -73,7 +73,7 @@ def test_the_real_model_from_questions_to_a_profile(
     assert found.card == shipped.card.model_copy(update={"heads": found.card.heads})
     assert [h.model_dump() for h in found.card.heads] == record["heads"]
     assert {(h.layer, h.head) for h in found.card.heads} <= coded
-    engine = Engine(generator, found)
+    engine = Engine(llm, found)
     engine.add([Document(title, text) for title, text in TEXTS.items()])
     spans = engine.retrieve("Who was the first keeper?", max_tokens=40, mode="features")
     assert "Agnes Tullis" in spans[0].text
@@ -135,7 +135,7 @@ class TestWithASmallModel:
 
 
 def test_an_adapter_is_distilled_and_used(
-    run: Run, data: Path, tmp_path: Path, generator: Generator
+    run: Run, data: Path, tmp_path: Path, llm: TransformersModel
 ) -> None:
     lines = data.read_text().splitlines()
     data.write_text(
@@ -151,7 +151,7 @@ def test_an_adapter_is_distilled_and_used(
     shipped, found = Profile.load("smollm2-135m-instruct"), Profile.load(out)
     assert found.adapter is not None
     assert (found.card.heads, found.fingerprint) == (shipped.card.heads, shipped.fingerprint)
-    engine = Engine(generator, found)
+    engine = Engine(llm, found)
     engine.add([Document(title, text) for title, text in TEXTS.items()])
     assert engine.retrieve("Who was the first keeper?", max_tokens=40, mode="features")
 

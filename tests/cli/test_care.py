@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from s3_retriever.engine import Engine
-from s3_retriever.generator.generator import Generator
-from s3_retriever.index.segment import Segment
-from s3_retriever.profile import Profile
+from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.profiles.profile import Profile
+from s3_retriever.storage.segments import Segment
 from tests.cli.conftest import FILES, Run, Setup
 from tests.damage import overwrite
 
@@ -23,7 +23,7 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(*_: object, **__: object) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(Generator, "load", load)
+    monkeypatch.setattr(TransformersModel, "load", load)
 
 
 def segment(index: Path) -> Path:
@@ -47,8 +47,8 @@ class TestInfo:
     ) -> None:
         record = json.loads(run("info", "--index", setup.index, "--json").stdout)
         monkeypatch.undo()
-        generator = Generator.load(str(setup.model), device="cpu")
-        engine = Engine(generator, Profile.load(setup.profile), setup.index)
+        llm = TransformersModel.load(str(setup.model), device="cpu")
+        engine = Engine(llm, Profile.load(setup.profile), setup.index)
         expected = engine.info()
         for of_the_model in ("model", "device", "dtype", "weight_bytes"):
             expected.pop(of_the_model)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from s3_retriever import Document, Engine
-from s3_retriever.generator.generator import Generator
-from s3_retriever.profile import Profile
+from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.profiles.profile import Profile
 
 DOCUMENTS = [
     Document(
@@ -57,14 +57,14 @@ def profile() -> Profile:
 
 
 @pytest.fixture(scope="session")
-def engine(generator: Generator, profile: Profile) -> Engine:
+def engine(llm: TransformersModel, profile: Profile) -> Engine:
     """Three short documents in memory; tests must not change it."""
-    engine = Engine(generator, profile)
+    engine = Engine(llm, profile)
     engine.add(DOCUMENTS)
     return engine
 
 
 @pytest.fixture
-def fresh(generator: Generator, profile: Profile, tmp_path: Path) -> Engine:
+def fresh(llm: TransformersModel, profile: Profile, tmp_path: Path) -> Engine:
     """An empty index on disk, around the same resident model."""
-    return Engine(generator, profile, tmp_path / "index")
+    return Engine(llm, profile, tmp_path / "index")

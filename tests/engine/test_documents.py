@@ -10,18 +10,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from s3_retriever import Document, Engine
-from s3_retriever.config import ScanSettings
 from s3_retriever.errors import IndexStorageError, InputError, ProfileError
-from s3_retriever.generator.generator import Generator
-from s3_retriever.profile import Profile
-
-from .conftest import DOCUMENTS, HARD_TEXTS
+from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.profiles.profile import Profile
+from s3_retriever.settings import ScanSettings
+from tests.engine.conftest import DOCUMENTS, HARD_TEXTS
 
 
 def test_life_of_a_document(fresh: Engine) -> None:
     report = fresh.add(DOCUMENTS)
     assert set(report.added) == {"lighthouse", "bread", "comet"}
-    assert report.tokens_scanned == sum(fresh.generator.count_tokens(d.text) for d in DOCUMENTS)
+    assert report.tokens_scanned == sum(fresh.llm.count_tokens(d.text) for d in DOCUMENTS)
 
     again = fresh.add(DOCUMENTS)
     assert set(again.unchanged) == {"lighthouse", "bread", "comet"}
@@ -48,14 +47,14 @@ def test_life_of_a_document(fresh: Engine) -> None:
 def test_reopened_index_answers_alike(fresh: Engine) -> None:
     fresh.add([*DOCUMENTS, *(Document(n, t) for n, t in HARD_TEXTS.items())])
     fresh.delete(["tiny"])
-    again = Engine(fresh.generator, fresh.profile, fresh.index.folder)
+    again = Engine(fresh.llm, fresh.profile, fresh.index.folder)
     question = "Who was the last keeper of the lighthouse?"
     assert again.retrieve(question) == fresh.retrieve(question)
     assert again.info()["documents"] == fresh.info()["documents"] == len(HARD_TEXTS) + 2
 
 
 def test_an_open_engine_sees_another_writer(fresh: Engine) -> None:
-    reader = Engine(fresh.generator, fresh.profile, fresh.index.folder)
+    reader = Engine(fresh.llm, fresh.profile, fresh.index.folder)
     fresh.add(DOCUMENTS[:1])
     assert reader.retrieve("Who was the last keeper?")
 
@@ -99,17 +98,17 @@ def test_nothing_to_add(fresh: Engine) -> None:
         fresh.add([])
 
 
-def test_segments_are_committed_as_they_fill(generator: Generator, profile: Profile) -> None:
-    engine = Engine(generator, profile, scan=ScanSettings(segment_tokens=50))
+def test_segments_are_committed_as_they_fill(llm: TransformersModel, profile: Profile) -> None:
+    engine = Engine(llm, profile, scan=ScanSettings(segment_tokens=50))
     engine.add(DOCUMENTS)
     assert len(engine.index.snapshot.segments) == 3
     assert len(engine.retrieve("What happened in 1902?", max_tokens=None)) > 1
 
 
 def test_interrupted_add_keeps_what_was_committed(
-    generator: Generator, profile: Profile, monkeypatch: pytest.MonkeyPatch
+    llm: TransformersModel, profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = Engine(generator, profile, scan=ScanSettings(segment_tokens=50))
+    engine = Engine(llm, profile, scan=ScanSettings(segment_tokens=50))
     engine.add(DOCUMENTS[:1])
 
     def interrupt(tokens: int, characters: int) -> None:
@@ -129,18 +128,18 @@ def test_progress_counts_every_token_and_character(fresh: Engine) -> None:
     assert sum(c for _, c in seen) == sum(len(d.text) for d in DOCUMENTS)
 
 
-def test_another_models_profile_is_refused(generator: Generator, profile: Profile) -> None:
+def test_another_models_profile_is_refused(llm: TransformersModel, profile: Profile) -> None:
     card = profile.card.model_copy(update={"n_layers": 32, "model": "some/other"})
     with pytest.raises(ProfileError, match="some/other"):
-        Engine(generator, Profile(card, profile.saes))
+        Engine(llm, Profile(card, profile.saes))
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=120))
 @settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_any_text_comes_back_exactly(generator: Generator, profile: Profile, text: str) -> None:
-    engine = Engine(generator, profile)
+def test_any_text_comes_back_exactly(llm: TransformersModel, profile: Profile, text: str) -> None:
+    engine = Engine(llm, profile)
     if not text.strip():
         with pytest.raises(InputError):
             engine.add([Document("d", text)])
@@ -157,7 +156,7 @@ def test_a_copy_holds_the_same_and_reads_nothing_again(fresh: Engine, tmp_path: 
     fresh.add(DOCUMENTS)
     fresh.delete(["bread"])
     fresh.snapshot(tmp_path / "copy")
-    copy = Engine(fresh.generator, fresh.profile, tmp_path / "copy")
+    copy = Engine(fresh.llm, fresh.profile, tmp_path / "copy")
     assert copy.ids() == fresh.ids() == ["lighthouse", "comet"]
     assert copy.get("comet") == fresh.get("comet")
     question = "When was the lighthouse finished?"

@@ -8,10 +8,9 @@ from typing import get_args
 import pytest
 
 from s3_retriever import Document, Engine
-from s3_retriever.config import Mode, ScanSettings
-from s3_retriever.profile import Profile
-
-from ..tiny import tiny_generator, write_profile
+from s3_retriever.profiles.profile import Profile
+from s3_retriever.settings import Mode, ScanSettings
+from tests.tiny import tiny_llm, write_profile
 
 FILLER = "The harbour was quiet and the boats lay still in the grey light of the morning. "
 NEEDLE = "Zebulon Quist painted the observatory door vermilion. "
@@ -19,13 +18,11 @@ NEEDLE = "Zebulon Quist painted the observatory door vermilion. "
 
 @pytest.mark.usefixtures("one_thread")
 def test_five_megabytes_on_one_line(tmp_path: Path) -> None:
-    generator = tiny_generator(num_hidden_layers=1)
-    folder = write_profile(
-        tmp_path / "profile", generator, sites=((0, (0,)),), heads=((0, 1),), k=2
-    )
+    llm = tiny_llm(num_hidden_layers=1)
+    folder = write_profile(tmp_path / "profile", llm, sites=((0, (0,)),), heads=((0, 1),), k=2)
     profile = Profile.load(folder)
     engine = Engine(
-        generator,
+        llm,
         profile,
         tmp_path / "index",
         scan=ScanSettings(chunk_tokens=128, batch_tokens=16384, segment_tokens=1_000_000),
@@ -37,7 +34,7 @@ def test_five_megabytes_on_one_line(tmp_path: Path) -> None:
     for mode in get_args(Mode):
         spans = engine.retrieve("Who painted the observatory door?", max_tokens=200, mode=mode)
         assert spans
-        assert sum(generator.count_tokens(s.text) for s in spans) <= 200
+        assert sum(llm.count_tokens(s.text) for s in spans) <= 200
         assert all(text[s.start : s.end] == s.text for s in spans)
         if mode == "bm25":  # a random model knows nothing; words do
             assert spans[0].text == NEEDLE.strip()

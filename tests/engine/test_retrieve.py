@@ -8,12 +8,11 @@ from typing import get_args
 import pytest
 
 from s3_retriever import Document, Engine, RetrieveSettings, Span
-from s3_retriever.config import DensitySettings, FusionSettings, Mode, Scoring, SpanSettings
 from s3_retriever.errors import InputError
-from s3_retriever.generator.generator import Generator
-from s3_retriever.profile import Profile
-
-from .conftest import DOCUMENTS, HARD_TEXTS
+from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.profiles.profile import Profile
+from s3_retriever.settings import DensitySettings, FusionSettings, Mode, Scoring, SpanSettings
+from tests.engine.conftest import DOCUMENTS, HARD_TEXTS
 
 TEXTS = {d.id: d.text for d in DOCUMENTS}
 
@@ -48,7 +47,7 @@ def test_every_way_gives_exact_spans_in_budget(
     )
     assert spans
     assert all(exact(s, TEXTS) for s in spans)
-    assert sum(engine.generator.count_tokens(s.text) for s in spans) <= 60
+    assert sum(engine.llm.count_tokens(s.text) for s in spans) <= 60
     assert [s.rank for s in spans] == list(range(len(spans)))
     assert [s.score for s in spans] == sorted((s.score for s in spans), reverse=True)
     fast = {"features", "bm25", "feedback", "passages"}
@@ -79,7 +78,7 @@ def test_budget_and_k(engine: Engine) -> None:
     tiny = engine.retrieve(question, max_tokens=3)
     assert len(tiny) == 1  # cut after a word that fits
     assert exact(tiny[0], TEXTS)
-    assert engine.generator.count_tokens(tiny[0].text) <= 3
+    assert engine.llm.count_tokens(tiny[0].text) <= 3
 
 
 def test_filter(engine: Engine) -> None:
@@ -119,12 +118,12 @@ def test_lead_and_tail_join_the_union(engine: Engine) -> None:
 
 
 def test_candidates_of_a_large_index_find_the_same_best(
-    generator: Generator, profile: Profile
+    llm: TransformersModel, profile: Profile
 ) -> None:
     """With nothing covered whole, blocks come from Tantivy; the best span stays."""
-    from s3_retriever.config import CandidateSettings
+    from s3_retriever.settings import CandidateSettings
 
-    engine = Engine(generator, profile)
+    engine = Engine(llm, profile)
     engine.add(DOCUMENTS)
     question = "Who was the last keeper of the lighthouse?"
     proposed = RetrieveSettings(candidates=CandidateSettings(cover=0))
@@ -135,24 +134,24 @@ def test_candidates_of_a_large_index_find_the_same_best(
 
 
 @pytest.mark.parametrize("name", HARD_TEXTS)
-def test_offsets_on_hard_texts(generator: Generator, profile: Profile, name: str) -> None:
-    engine = Engine(generator, profile)
+def test_offsets_on_hard_texts(llm: TransformersModel, profile: Profile, name: str) -> None:
+    engine = Engine(llm, profile)
     engine.add([Document("hard", HARD_TEXTS[name])])
     for mode in get_args(Mode):
         for question in ("What is here?", "cat 東京 😀 line"):
             spans = engine.retrieve(question, max_tokens=40, mode=mode, token_scores=True)
             assert all(exact(s, {"hard": HARD_TEXTS[name]}) for s in spans)
             assert all(s.text.strip() for s in spans)
-            assert sum(generator.count_tokens(s.text) for s in spans) <= 40
+            assert sum(llm.count_tokens(s.text) for s in spans) <= 40
     assert engine.get("hard") == Document("hard", HARD_TEXTS[name])
 
 
 @pytest.mark.parametrize("scoring", get_args(Scoring))
 @pytest.mark.parametrize("mode", get_args(Mode))
 def test_an_empty_index_gives_nothing(
-    generator: Generator, profile: Profile, mode: Mode, scoring: Scoring
+    llm: TransformersModel, profile: Profile, mode: Mode, scoring: Scoring
 ) -> None:
-    engine = Engine(generator, profile)
+    engine = Engine(llm, profile)
     assert engine.retrieve("Anything?", mode=mode, scoring=scoring) == []
     engine.add(["A text."])
     engine.delete(engine.ids())

@@ -8,7 +8,7 @@ from s3_retriever import Engine
 from s3_retriever.errors import InputError
 from s3_retriever.explain.abstain import Abstention, choose_threshold
 from s3_retriever.explain.memory import memory_report
-from s3_retriever.generator.generator import Generator
+from s3_retriever.models.transformers import TransformersModel
 
 ANSWERABLE = [
     "When was the lighthouse on Skerry Point finished?",
@@ -34,7 +34,7 @@ def test_the_threshold_is_the_best_on_both():
 
 
 def test_abstaining(engine, tmp_path):
-    asking = Engine(engine.generator, engine.profile)
+    asking = Engine(engine.llm, engine.profile)
     asking.add([engine.get(doc_id) for doc_id in engine.ids()])
     assert asking.abstention is None
     learned = Abstention.learn(asking, ANSWERABLE[2:], UNANSWERABLE[2:])
@@ -55,23 +55,21 @@ def test_a_file_with_something_else(tmp_path):
 
 
 def test_weights_are_counted_once(engine):
-    report = engine.memory_report(
-        llm=engine.generator, model=engine.generator.model, again=[engine]
-    )
-    buffers = sum(b.numel() * b.element_size() for b in engine.generator.model.buffers())
-    assert 0 <= report["generator"] - engine.generator.weight_bytes <= buffers
+    report = engine.memory_report(llm=engine.llm, model=engine.llm.model, again=[engine])
+    buffers = sum(b.numel() * b.element_size() for b in engine.llm.model.buffers())
+    assert 0 <= report["llm"] - engine.llm.weight_bytes <= buffers
     saes = engine.profile.saes
     values = sum(p.numel() * p.element_size() for sae in saes for p in sae.parameters())
     assert report["autoencoders"] == values
     assert (report["llm"], report["model"], report["again"]) == (0, 0, 0)
-    assert report["total"] == report["generator"] + values
+    assert report["total"] == report["llm"] + values
 
 
 def test_a_pipeline_of_transformers_shares_them(engine):
     from transformers import pipeline
 
-    generator = engine.generator
-    pipe = pipeline("text-generation", model=generator.model, tokenizer=generator.tokenizer)
+    llm = engine.llm
+    pipe = pipeline("text-generation", model=llm.model, tokenizer=llm.tokenizer)
     assert engine.memory_report(pipe=pipe)["pipe"] == 0
 
 
@@ -79,9 +77,9 @@ def test_a_second_copy_counts(engine):
     from tests.tiny import tiny_model
 
     other = tiny_model("llama")
-    report = memory_report({"one": engine.generator, "two": other, "chat": [other, engine]})
+    report = memory_report({"one": engine.llm, "two": other, "chat": [other, engine]})
     assert report["two"] == sum(p.numel() * 4 for p in other.parameters()) + sum(
         b.numel() * b.element_size() for b in other.buffers()
     )
     assert report["chat"] > 0  # the autoencoders
-    assert isinstance(engine.generator, Generator)
+    assert isinstance(engine.llm, TransformersModel)

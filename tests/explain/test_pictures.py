@@ -10,9 +10,9 @@ from html.parser import HTMLParser
 import pytest
 
 from s3_retriever import Document, Engine, Span, TokenScore
-from s3_retriever.answering import answer_messages
 from s3_retriever.errors import InputError
 from s3_retriever.explain.html import page_html, result_html, span_html
+from s3_retriever.generation.answer import answer_messages
 
 QUESTION = "When was the lighthouse finished?"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
@@ -178,10 +178,10 @@ def test_a_result_is_a_list(engine):
 def test_an_answers_budget_is_counted_in_its_template(engine):
     asked = engine.answer(QUESTION, max_tokens=80)
     bare = f"Using the text above, answer in one sentence: {QUESTION}"
-    without = len(engine.generator.chat_ids([{"role": "user", "content": bare}]))
+    without = len(engine.llm.chat_ids([{"role": "user", "content": bare}]))
 
     def cost(spans):
-        return len(engine.generator.chat_ids(answer_messages(QUESTION, spans))) - without
+        return len(engine.llm.chat_ids(answer_messages(QUESTION, spans))) - without
 
     found = engine.retrieve(QUESTION, max_tokens=80)
     assert list(asked.spans) == found[: len(asked.spans)]
@@ -189,7 +189,7 @@ def test_an_answers_budget_is_counted_in_its_template(engine):
 
 
 def test_documents_of_another_index_do_not_leak(engine):
-    other = Engine(engine.generator, engine.profile)
+    other = Engine(engine.llm, engine.profile)
     other.add([Document("lighthouse", "Another text altogether, finished in 1900.")])
     found = other.retrieve(QUESTION, k=1)
     assert "1900" in Page(found._repr_html_()).text

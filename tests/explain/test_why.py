@@ -9,23 +9,21 @@ import numpy as np
 import pytest
 
 from s3_retriever import Document, Engine
-from s3_retriever.config import CandidateSettings, RetrieveSettings
 from s3_retriever.errors import InputError
 from s3_retriever.explain.reading import read_document
-from s3_retriever.retrieve.question import project_question
-from s3_retriever.retrieve.scoring import AttentionScorer
+from s3_retriever.retrieval.query import project_question
+from s3_retriever.retrieval.scoring import AttentionScorer
+from s3_retriever.settings import CandidateSettings, RetrieveSettings
 
 QUESTION = "When was the lighthouse finished?"
 
 
 def test_readings_are_the_scorers_own_numbers(engine):
     snapshot = engine.index.snapshot
-    reading = read_document(engine.generator, engine.profile, snapshot, QUESTION, "lighthouse")
+    reading = read_document(engine.llm, engine.profile, snapshot, QUESTION, "lighthouse")
     segment, entry = snapshot.live["lighthouse"]
-    questions = [
-        project_question(engine.generator, engine.profile, text) for text in (QUESTION, "N/A")
-    ]
-    scorer = AttentionScorer(engine.profile, engine.generator.layout, *questions)
+    questions = [project_question(engine.llm, engine.profile, text) for text in (QUESTION, "N/A")]
+    scorer = AttentionScorer(engine.profile, engine.llm.layout, *questions)
     rows = slice(*entry.tokens)
     expected = scorer.score(segment.ids[rows], segment.activations[rows])
     np.testing.assert_allclose(reading.scores, expected, atol=1e-3)
@@ -94,9 +92,9 @@ def test_why_not_says_what_it_takes(engine):
     assert str(why.max_tokens) in why.reason
 
 
-def test_why_not_for_what_was_never_proposed(generator, engine):
+def test_why_not_for_what_was_never_proposed(llm, engine):
     few = RetrieveSettings(candidates=CandidateSettings(cover=0, words=1, features=0))
-    small = Engine(generator, engine.profile, retrieve=few)
+    small = Engine(llm, engine.profile, retrieve=few)
     small.add(
         [
             Document("near", "The mill was built in 1780. The mill grinds flour."),

@@ -16,7 +16,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_endogenous import ChatEndogenous
 
 from s3_retriever.errors import InputError
-from s3_retriever.generator.reply import until_stop
+from s3_retriever.models.reply import until_stop
 from tests.integrations.samples import needs_profile
 
 ASK = "What is the capital of France?"
@@ -24,7 +24,7 @@ ASK = "What is the capital of France?"
 
 @pytest.fixture(scope="module")
 def llm(engine):
-    return ChatEndogenous(generator=engine.generator, max_tokens=16)
+    return ChatEndogenous(llm=engine.llm, max_tokens=16)
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +89,9 @@ class TestOnTheModel:
 
     def test_usage(self, llm, answer, engine):
         usage = answer.usage_metadata
-        prompt = engine.generator.chat_ids([{"role": "user", "content": ASK}])
+        prompt = engine.llm.chat_ids([{"role": "user", "content": ASK}])
         assert usage["input_tokens"] == len(prompt)
-        assert usage["output_tokens"] == engine.generator.count_tokens(answer.text)
+        assert usage["output_tokens"] == engine.llm.count_tokens(answer.text)
         assert answer.response_metadata["finish_reason"] == "stop"
         assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
         assert answer.response_metadata["model_name"] == llm.model_name
@@ -135,7 +135,7 @@ class TestOnTheModel:
             AIMessage("Hi."),
             HumanMessage([{"type": "text", "text": "What is "}, {"type": "text", "text": "2+2?"}]),
         ]
-        expected = engine.generator.chat_ids(
+        expected = engine.llm.chat_ids(
             [
                 {"role": "system", "content": "You are terse."},
                 {"role": "user", "content": "Hello."},
@@ -145,7 +145,7 @@ class TestOnTheModel:
         )
         answer = llm.invoke(messages, max_tokens=4)
         assert answer.usage_metadata["input_tokens"] == len(expected)
-        assert answer.text == "".join(engine.generator.stream(expected, max_new_tokens=4))
+        assert answer.text == "".join(engine.llm.stream(expected, max_new_tokens=4))
 
     def test_async_and_batches(self, llm, answer):
         async def both():
@@ -179,13 +179,13 @@ class TestOnTheModel:
             llm.invoke(ASK, max_new_tokens=3)
 
     def test_counts_tokens_with_its_own_vocabulary(self, llm, engine):
-        assert llm.get_num_tokens(ASK) == engine.generator.count_tokens(ASK)
+        assert llm.get_num_tokens(ASK) == engine.llm.count_tokens(ASK)
 
     def test_a_configuration_makes_the_same_model(self, llm, engine):
         config = json.loads(json.dumps(llm.to_config()))
-        again = ChatEndogenous.from_config(config, generator=engine.generator)
+        again = ChatEndogenous.from_config(config, llm=engine.llm)
         assert again.to_config() == config == {**config, "max_tokens": 16}
 
     def test_serialising_leaves_the_weights_out(self, llm):
-        assert "generator" not in llm.model_dump()
-        assert "generator" not in repr(llm)
+        assert "llm" not in llm.model_dump()
+        assert "llm" not in repr(llm)

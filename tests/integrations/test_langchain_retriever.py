@@ -25,7 +25,7 @@ from pydantic import ValidationError
 import s3_retriever
 from s3_retriever.engine import Engine
 from s3_retriever.errors import InputError
-from s3_retriever.generator.taps import tap
+from s3_retriever.models.hooks import tap
 from s3_retriever.types import Span
 from tests.integrations.samples import (
     METADATA,
@@ -111,7 +111,7 @@ def test_overrides_per_call(retriever, engine):
     assert len(retriever.invoke(question)) > 2
     assert len(retriever.invoke(question, k=2)) == 2
     short = retriever.invoke(question, max_tokens=40)
-    assert 0 < sum(engine.generator.count_tokens(d.page_content) for d in short) <= 40
+    assert 0 < sum(engine.llm.count_tokens(d.page_content) for d in short) <= 40
     legs = {leg for d in retriever.invoke(question, mode="bm25") for leg in d.metadata["scores"]}
     assert legs == {"bm25"}
     published = retriever.invoke(question, mode="features", scoring="coactivation")
@@ -182,7 +182,7 @@ def forwards(monkeypatch):
         sizes.append(len(input_ids))
         return tap(model, layout, input_ids, *args, **kwargs)
 
-    monkeypatch.setattr("s3_retriever.generator.generator.tap", counting)
+    monkeypatch.setattr("s3_retriever.models.transformers.tap", counting)
     return sizes
 
 
@@ -271,8 +271,8 @@ def test_many_requests_at_once(retriever):
 
 
 def test_retriever_and_chat_model_share_the_weights(retriever, engine):
-    theirs = dict(engine.generator.model.named_parameters())
-    for name, parameter in retriever.llm.generator.model.named_parameters():
+    theirs = dict(engine.llm.model.named_parameters())
+    for name, parameter in retriever.llm.llm.model.named_parameters():
         assert parameter.data_ptr() == theirs[name].data_ptr()
 
 
@@ -340,7 +340,7 @@ def test_callbacks_and_tracing(retriever):
     ((name, question, tags, metadata),) = listener.started
     assert (name, question, tags) == ("finding", QUESTIONS[0], ["mine"])
     assert metadata["ls_retriever_name"] == "endogenous"
-    assert metadata["ls_embedding_model"] == retriever.engine.generator.name
+    assert metadata["ls_embedding_model"] == retriever.engine.llm.name
     assert listener.ended == [found]
     configured.batch(QUESTIONS, k=1)
     assert sorted(q for _, q, _, _ in listener.started[1:]) == sorted(QUESTIONS)
@@ -363,7 +363,7 @@ def test_configurable_fields_in_a_batch(retriever):
 
 @pytest.fixture
 def empty(engine):
-    return EndogenousRetriever(engine=Engine(engine.generator, engine.profile))
+    return EndogenousRetriever(engine=Engine(engine.llm, engine.profile))
 
 
 def pages(*numbers, source="a.txt"):

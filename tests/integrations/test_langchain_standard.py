@@ -48,7 +48,7 @@ class TestRetriever(RetrieversIntegrationTests):
 @pytest.fixture
 def empty(engine, tmp_path):
     """A new index on disk around the same weights."""
-    return Engine(engine.generator, engine.profile, tmp_path / "index")
+    return Engine(engine.llm, engine.profile, tmp_path / "index")
 
 
 @pytest.mark.asyncio
@@ -73,8 +73,8 @@ class TestAsyncDocumentIndex(AsyncDocumentIndexTestSuite):
 
 class TestChatModel(ChatModelUnitTests):
     @pytest.fixture(autouse=True)
-    def _generator(self, engine):
-        self.generator = engine.generator
+    def _llm(self, engine):
+        self.llm = engine.llm
 
     @property
     def chat_model_class(self):
@@ -82,4 +82,4 @@ class TestChatModel(ChatModelUnitTests):
 
     @property
     def chat_model_params(self):
-        return {"generator": self.generator}
+        return {"llm": self.llm}

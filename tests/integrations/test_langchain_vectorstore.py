@@ -30,7 +30,7 @@ def store(engine):
 
 @pytest.fixture
 def empty(engine):
-    return EndogenousVectorStore(Engine(engine.generator, engine.profile))
+    return EndogenousVectorStore(Engine(engine.llm, engine.profile))
 
 
 @pytest.mark.parametrize(("question", "best"), zip(QUESTIONS, TEXTS, strict=True))
@@ -177,7 +177,7 @@ class TestCompressor:
         documents = [*WHOLE.values(), Document(" ")]
         found = compressor.compress_documents(documents, QUESTIONS[1])
         assert "14 hours" in found[0].page_content
-        assert sum(engine.generator.count_tokens(d.page_content) for d in found) <= 40
+        assert sum(engine.llm.count_tokens(d.page_content) for d in found) <= 40
         for document in found:
             m = document.metadata
             assert TEXTS[m["doc_id"]][m["start_index"] : m["end_index"]] == document.page_content

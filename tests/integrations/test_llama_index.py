@@ -65,7 +65,7 @@ def test_settings(engine):
     assert only.node.ref_doc_id == "bakery"
     assert set(only.node.metadata["scores"]) == {"bm25"}
     short = EndogenousRetriever(engine, max_tokens=40).retrieve(QUESTIONS[0])
-    assert 0 < sum(engine.generator.count_tokens(n.text) for n in short) <= 40
+    assert 0 < sum(engine.llm.count_tokens(n.text) for n in short) <= 40
 
 
 def test_async_agrees_with_sync(retriever):

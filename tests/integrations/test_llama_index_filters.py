@@ -14,7 +14,7 @@ from llama_index.core.vector_stores.utils import build_metadata_filter_fn
 from llama_index.retrievers.endogenous.filters import to_filter
 
 from s3_retriever.errors import InputError
-from s3_retriever.index.filters import compile_filter
+from s3_retriever.search.filters import compile_filter
 
 WORDS = ["red", "Red wine", "blue", "", "wine", "WINE", "e", "d W"]
 NUMBERS = [1, 2, 3.5]

@@ -57,12 +57,12 @@ def index(engine):
 
 @pytest.fixture
 def empty(engine):
-    return EndogenousIndex(Engine(engine.generator, engine.profile))
+    return EndogenousIndex(Engine(engine.llm, engine.profile))
 
 
 @pytest.fixture
 def llm(engine):
-    return EndogenousLLM(generator=engine.generator, max_tokens=16)
+    return EndogenousLLM(llm=engine.llm, max_tokens=16)
 
 
 class TestIndex:
@@ -164,7 +164,7 @@ class TestIndex:
 
     def test_the_tutorials_way_to_persist(self, index, engine, tmp_path):
         index.storage_context.persist(persist_dir=str(tmp_path / "storage"))
-        again = EndogenousIndex(Engine(engine.generator, engine.profile, tmp_path / "storage"))
+        again = EndogenousIndex(Engine(engine.llm, engine.profile, tmp_path / "storage"))
         assert set(again.ref_doc_info) == set(TEXTS)
 
     def test_from_documents(self):
@@ -296,7 +296,7 @@ def test_a_configuration_makes_the_same_retriever(engine):
 
 
 def test_a_progress_bar_is_drawn_when_asked_for(engine, capsys):
-    index = EndogenousIndex(Engine(engine.generator, engine.profile), show_progress=True)
+    index = EndogenousIndex(Engine(engine.llm, engine.profile), show_progress=True)
     index.insert(document("bakery"))
     assert "reading: 100%" in capsys.readouterr().err
 
@@ -314,7 +314,7 @@ class TestPostprocessor:
         nodes.append(NodeWithScore(node=TextNode(text=" "), score=0.2))
         found = cut.postprocess_nodes(nodes, query_str=QUESTIONS[1])
         assert "14 hours" in found[0].text
-        assert sum(engine.generator.count_tokens(n.text) for n in found) <= 40
+        assert sum(engine.llm.count_tokens(n.text) for n in found) <= 40
         for scored in found:
             node = scored.node
             assert TEXTS[node.ref_doc_id][node.start_char_idx : node.end_char_idx] == node.text
@@ -353,7 +353,7 @@ class TestLLM:
         assert (usage["completion_tokens"], usage["finish_reason"]) == (3, "length")
         assert usage["total_tokens"] == usage["prompt_tokens"] + 3
         assert llm.metadata.is_chat_model
-        assert llm.metadata.model_name == llm.generator.name
+        assert llm.metadata.model_name == llm.llm.name
 
     def test_streams(self, llm):
         pieces = list(llm.stream_complete(ASK))
@@ -374,8 +374,8 @@ class TestLLM:
 
     def test_stop_sequences_and_system_prompt(self, llm, engine):
         assert llm.complete(ASK, stop=["France"]).text == "The capital of "
-        told = EndogenousLLM(generator=engine.generator, system_prompt="Be brief.", max_tokens=4)
-        prompt = engine.generator.chat_ids(
+        told = EndogenousLLM(llm=engine.llm, system_prompt="Be brief.", max_tokens=4)
+        prompt = engine.llm.chat_ids(
             [{"role": "system", "content": "Be brief."}, {"role": "user", "content": ASK}]
         )
         assert told.complete(ASK).additional_kwargs["prompt_tokens"] == len(prompt)
@@ -398,4 +398,4 @@ class TestLLM:
 
     def test_configuration(self, llm, engine):
         config = json.loads(json.dumps(llm.to_config()))
-        assert EndogenousLLM.from_config(config, generator=engine.generator).to_config() == config
+        assert EndogenousLLM.from_config(config, llm=engine.llm).to_config() == config

@@ -9,9 +9,9 @@ from langchain_core.documents import Document
 from langchain_core.indexing import UpsertResponse
 
 from langchain_endogenous.documents import from_document, to_document
-from s3_retriever.documents import problem_of
 from s3_retriever.engine import Engine
 from s3_retriever.progress import reading_bar
+from s3_retriever.validation import problem_of
 
 __all__ = ["as_documents", "get_documents", "put_documents"]
 

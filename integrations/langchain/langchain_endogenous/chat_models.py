@@ -21,8 +21,8 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import Field
 
 from s3_retriever.errors import InputError
-from s3_retriever.generator.generator import Generator
-from s3_retriever.generator.reply import Reply
+from s3_retriever.models.reply import Reply
+from s3_retriever.models.transformers import TransformersModel
 
 __all__ = ["ChatEndogenous"]
 
@@ -40,14 +40,14 @@ class ChatEndogenous(BaseChatModel):
     output and images are not supported.
 
     Example:
-        >>> from s3_retriever.generator.generator import Generator
-        >>> generator = Generator.load("HuggingFaceTB/SmolLM2-135M-Instruct")
-        >>> llm = ChatEndogenous(generator=generator, max_tokens=16)
+        >>> from s3_retriever.models.transformers import TransformersModel
+        >>> llm = TransformersModel.load("HuggingFaceTB/SmolLM2-135M-Instruct")
+        >>> llm = ChatEndogenous(llm=llm, max_tokens=16)
         >>> llm.invoke("What is the capital of France?").text
         'The capital of France is Paris.'
     """
 
-    generator: Generator = Field(exclude=True, repr=False)
+    llm: TransformersModel = Field(exclude=True, repr=False)
     """The model and its tokenizer; not a copy."""
     max_tokens: int = Field(default=256, ge=1)
     """Most tokens of an answer."""
@@ -59,7 +59,7 @@ class ChatEndogenous(BaseChatModel):
     @property
     def model_name(self) -> str:
         """Hub id, folder or file that the weights came from."""
-        return self.generator.name
+        return self.llm.name
 
     @property
     def _llm_type(self) -> str:
@@ -76,7 +76,7 @@ class ChatEndogenous(BaseChatModel):
 
     def get_token_ids(self, text: str) -> list[int]:
         """Ids of ``text`` in the model's own vocabulary; LangChain counts tokens with it."""
-        ids: list[int] = self.generator.tokenize(text).ids.tolist()
+        ids: list[int] = self.llm.tokenize(text).ids.tolist()
         return ids
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -136,23 +136,23 @@ class ChatEndogenous(BaseChatModel):
     def to_config(self) -> dict[str, Any]:
         """The model as JSON values: where its weights come from and its settings."""
         own = {"max_tokens": self.max_tokens, "temperature": self.temperature, "stop": self.stop}
-        return {"model": self.generator.name, **own}
+        return {"model": self.llm.name, **own}
 
     @classmethod
     def from_config(
-        cls, config: Mapping[str, Any], *, generator: Generator | None = None
+        cls, config: Mapping[str, Any], *, llm: TransformersModel | None = None
     ) -> ChatEndogenous:
         """Make the model that :meth:`to_config` describes.
 
         Args:
             config: of :meth:`to_config`, by way of JSON or not.
-            generator: use this one instead of loading what the configuration names.
+            llm: use this one instead of loading what the configuration names.
 
         Raises:
             ModelError: the weights cannot be found or read.
         """
         own = {name: value for name, value in config.items() if name != "model"}
-        return cls(generator=generator or Generator.load(config["model"]), **own)
+        return cls(llm=llm or TransformersModel.load(config["model"]), **own)
 
     def _reply(
         self,
@@ -165,7 +165,7 @@ class ChatEndogenous(BaseChatModel):
     ) -> Reply:
         """The answer that is about to be written."""
         return Reply.to(
-            self.generator,
+            self.llm,
             [{"role": _role(message), "content": _text(message)} for message in messages],
             max_tokens=self.max_tokens if max_tokens is None else max_tokens,
             temperature=self.temperature if temperature is None else temperature,

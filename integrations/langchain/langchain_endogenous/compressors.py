@@ -13,9 +13,9 @@ from langchain_core.runnables import run_in_executor
 from pydantic import ConfigDict, Field
 
 from langchain_endogenous.documents import from_span, to_document
-from s3_retriever.config import Mode, Scoring
-from s3_retriever.documents import problem_of
 from s3_retriever.engine import Engine
+from s3_retriever.settings import Mode, Scoring
+from s3_retriever.validation import problem_of
 
 __all__ = ["EndogenousCompressor"]
 

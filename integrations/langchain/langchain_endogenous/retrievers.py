@@ -23,10 +23,10 @@ from typing_extensions import Self
 from langchain_endogenous.adding import as_documents, get_documents, put_documents
 from langchain_endogenous.chat_models import ChatEndogenous
 from langchain_endogenous.documents import from_span, to_document
-from s3_retriever.config import Mode, RetrieveSettings, ScanSettings, Scoring
-from s3_retriever.documents import problem_of
 from s3_retriever.engine import DEFAULT_PROFILE, Engine
-from s3_retriever.index.filters import Filter
+from s3_retriever.search.filters import Filter
+from s3_retriever.settings import Mode, RetrieveSettings, ScanSettings, Scoring
+from s3_retriever.validation import problem_of
 
 __all__ = ["EndogenousRetriever"]
 
@@ -238,7 +238,7 @@ class EndogenousRetriever(DocumentIndex):
             **kwargs: as of :meth:`invoke`.
         """
         if inputs:
-            kwargs["ahead"] = self.engine.read_ahead(inputs)
+            kwargs["query_cache"] = self.engine.cache_queries(inputs)
         return super().batch(inputs, config, return_exceptions=return_exceptions, **kwargs)
 
     async def abatch(
@@ -251,19 +251,19 @@ class EndogenousRetriever(DocumentIndex):
     ) -> list[list[Document]]:
         """As :meth:`batch`; the event loop stays free."""
         if inputs:
-            kwargs["ahead"] = await run_in_executor(None, self.engine.read_ahead, inputs)
+            kwargs["query_cache"] = await run_in_executor(None, self.engine.cache_queries, inputs)
         return await super().abatch(inputs, config, return_exceptions=return_exceptions, **kwargs)
 
     @cached_property
     def llm(self) -> ChatEndogenous:
         """A chat model over the weights that retrieve; nothing is loaded twice."""
-        return ChatEndogenous(generator=self.engine.generator)
+        return ChatEndogenous(llm=self.engine.llm)
 
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
         """What LangSmith files a run under."""
         params = super()._get_ls_params(**kwargs)
         params["ls_vector_store_provider"] = "s3-retriever"
-        params["ls_embedding_model"] = self.engine.generator.name
+        params["ls_embedding_model"] = self.engine.llm.name
         return params
 
     def _get_relevant_documents(
@@ -277,7 +277,7 @@ class EndogenousRetriever(DocumentIndex):
         return await run_in_executor(None, partial(self._retrieve, query, **overrides))
 
     def _retrieve(self, query: str, **overrides: Any) -> list[Document]:
-        if unknown := overrides.keys() - {*_PER_CALL, "ahead"}:
+        if unknown := overrides.keys() - {*_PER_CALL, "query_cache"}:
             raise TypeError(
                 f"unknown argument {', '.join(sorted(unknown))}; "
                 f"a call takes {', '.join(_PER_CALL)}"

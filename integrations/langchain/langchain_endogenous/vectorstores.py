@@ -18,10 +18,10 @@ from typing_extensions import Self
 from langchain_endogenous.adding import as_documents, get_documents, put_documents
 from langchain_endogenous.documents import from_document, from_span
 from langchain_endogenous.mmr import diverse
-from s3_retriever.config import Mode, RetrieveSettings, Scoring
 from s3_retriever.engine import DEFAULT_PROFILE, Engine
-from s3_retriever.index.filters import Filter
-from s3_retriever.similarity import similarities
+from s3_retriever.retrieval.similarity import similarities
+from s3_retriever.search.filters import Filter
+from s3_retriever.settings import Mode, RetrieveSettings, Scoring
 from s3_retriever.types import Span
 
 __all__ = ["EndogenousVectorStore"]
@@ -226,7 +226,7 @@ class EndogenousVectorStore(VectorStore):
         """Documents (or spans) that are relevant and unlike each other.
 
         How alike two are is the cosine of the model's features in them
-        (:func:`s3_retriever.similarity.similarities`).
+        (:func:`s3_retriever.retrieval.similarity.similarities`).
 
         Args:
             query: a question, or any text.

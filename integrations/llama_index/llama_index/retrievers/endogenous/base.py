@@ -16,11 +16,11 @@ from llama_index.retrievers.endogenous.filters import to_filter
 from llama_index.retrievers.endogenous.nodes import from_span, to_document
 from typing_extensions import Self
 
-from s3_retriever.config import Mode, RetrieveSettings, ScanSettings, Scoring
-from s3_retriever.documents import problem_of
 from s3_retriever.engine import DEFAULT_PROFILE, Engine
-from s3_retriever.index.filters import Filter
 from s3_retriever.progress import reading_bar
+from s3_retriever.search.filters import Filter
+from s3_retriever.settings import Mode, RetrieveSettings, ScanSettings, Scoring
+from s3_retriever.validation import problem_of
 
 __all__ = ["EndogenousRetriever"]
 

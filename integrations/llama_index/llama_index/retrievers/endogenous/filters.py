@@ -13,7 +13,7 @@ from llama_index.core.vector_stores import (
 )
 
 from s3_retriever.errors import InputError
-from s3_retriever.index.filters import Filter
+from s3_retriever.search.filters import Filter
 
 __all__ = ["to_filter"]
 

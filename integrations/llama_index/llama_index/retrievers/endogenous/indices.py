@@ -132,7 +132,7 @@ class EndogenousIndex(BaseIndex[EmptyIndexStruct]):
     @cached_property
     def llm(self) -> EndogenousLLM:
         """An LLM over the weights that retrieve; nothing is loaded twice."""
-        return EndogenousLLM(generator=self.engine.generator)
+        return EndogenousLLM(llm=self.engine.llm)
 
     def as_retriever(self, **kwargs: Any) -> EndogenousRetriever:
         """A retriever over this index.

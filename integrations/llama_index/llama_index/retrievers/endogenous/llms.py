@@ -23,8 +23,8 @@ from llama_index.core.llms.custom import CustomLLM
 from pydantic import Field
 
 from s3_retriever.errors import InputError
-from s3_retriever.generator.generator import Generator
-from s3_retriever.generator.reply import Reply
+from s3_retriever.models.reply import Reply
+from s3_retriever.models.transformers import TransformersModel
 
 __all__ = ["EndogenousLLM"]
 
@@ -44,13 +44,13 @@ class EndogenousLLM(CustomLLM):
     images are not supported.
 
     Example:
-        >>> generator = Generator.load("HuggingFaceTB/SmolLM2-135M-Instruct")
-        >>> llm = EndogenousLLM(generator=generator, max_tokens=16)
+        >>> llm = TransformersModel.load("HuggingFaceTB/SmolLM2-135M-Instruct")
+        >>> llm = EndogenousLLM(llm=llm, max_tokens=16)
         >>> llm.complete("What is the capital of France?").text
         'The capital of France is Paris.'
     """
 
-    generator: Generator = Field(exclude=True, repr=False)
+    llm: TransformersModel = Field(exclude=True, repr=False)
     """The model and its tokenizer; not a copy."""
     max_tokens: int = Field(default=256, ge=1)
     """Most tokens of an answer."""
@@ -68,9 +68,9 @@ class EndogenousLLM(CustomLLM):
     def metadata(self) -> LLMMetadata:
         """Window, longest answer and name, as LlamaIndex asks for them."""
         return LLMMetadata(
-            context_window=self.generator.window,
+            context_window=self.llm.window,
             num_output=self.max_tokens,
-            model_name=self.generator.name,
+            model_name=self.llm.name,
             is_chat_model=True,
         )
 
@@ -128,23 +128,23 @@ class EndogenousLLM(CustomLLM):
     def to_config(self) -> dict[str, Any]:
         """The model as JSON values: where its weights come from and its settings."""
         own = {"max_tokens": self.max_tokens, "temperature": self.temperature, "stop": self.stop}
-        return {"model": self.generator.name, **own}
+        return {"model": self.llm.name, **own}
 
     @classmethod
     def from_config(
-        cls, config: Mapping[str, Any], *, generator: Generator | None = None
+        cls, config: Mapping[str, Any], *, llm: TransformersModel | None = None
     ) -> EndogenousLLM:
         """Make the model that :meth:`to_config` describes.
 
         Args:
             config: of :meth:`to_config`, by way of JSON or not.
-            generator: use this one instead of loading what the configuration names.
+            llm: use this one instead of loading what the configuration names.
 
         Raises:
             ModelError: the weights cannot be found or read.
         """
         own = {name: value for name, value in config.items() if name != "model"}
-        return cls(generator=generator or Generator.load(config["model"]), **own)
+        return cls(llm=llm or TransformersModel.load(config["model"]), **own)
 
     def _reply(
         self,
@@ -159,7 +159,7 @@ class EndogenousLLM(CustomLLM):
         if self.system_prompt and not any(m["role"] == "system" for m in conversation):
             conversation.insert(0, {"role": "system", "content": self.system_prompt})
         return Reply.to(
-            self.generator,
+            self.llm,
             conversation,
             max_tokens=self.max_tokens if max_tokens is None else max_tokens,
             temperature=self.temperature if temperature is None else temperature,

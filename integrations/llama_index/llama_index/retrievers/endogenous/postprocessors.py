@@ -10,10 +10,10 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.retrievers.endogenous.nodes import from_span, to_document
 from pydantic import Field
 
-from s3_retriever.config import Mode, Scoring
-from s3_retriever.documents import problem_of
 from s3_retriever.engine import Engine
 from s3_retriever.errors import InputError
+from s3_retriever.settings import Mode, Scoring
+from s3_retriever.validation import problem_of
 
 __all__ = ["EndogenousPostprocessor"]
 

@@ -1,0 +1,1 @@
+"""The commands of ``s3-retriever-bench``."""

@@ -1,0 +1,178 @@
+"""The streaming scan: every document is read once, chunk by chunk, without a KV cache.
+
+Source: S3-Attention (arXiv 2601.17702), streaming semantic indexing. What is kept of a chunk is
+the sparse code of its keys, on the host; everything else is dropped before the next batch.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from s3_retriever.encoding.autoencoder import TopKSae
+from s3_retriever.encoding.chunk_reader import ChunkReader
+from s3_retriever.encoding.chunks import batches
+from s3_retriever.models.base import LanguageModel
+from s3_retriever.profiles.profile import Profile
+from s3_retriever.settings import ScanSettings
+from s3_retriever.text import find_bounds, language_of
+from s3_retriever.types import Document, EncodedDocument, Tokens
+
+__all__ = ["Scanner", "code_keys", "id_dtype"]
+
+_ROUND = 8
+"""Batches that are collected before sorting by length, so that little is padded."""
+
+
+@dataclass
+class _Pending:
+    """A document that is being read."""
+
+    document: Document
+    tokens: Tokens
+    ids: np.ndarray
+    activations: np.ndarray
+    missing: int
+    """Tokens not coded yet."""
+
+
+class _Chunk(NamedTuple):
+    """Tokens ``start`` to ``end`` of a document, read alone."""
+
+    of: _Pending
+    start: int
+    end: int
+
+    @property
+    def characters(self) -> int:
+        tokens = self.of.tokens
+        return int(tokens.ends[self.end - 1]) - int(tokens.starts[self.start])
+
+
+def id_dtype(n_latents: int) -> np.dtype[np.uint16] | np.dtype[np.uint32]:
+    """The smallest unsigned type that holds every latent's number."""
+    return np.dtype(np.uint16) if n_latents <= 1 << 16 else np.dtype(np.uint32)
+
+
+class Scanner:
+    """Turns documents into codes with one model and one profile.
+
+    The profile's autoencoders are not moved: where the model is elsewhere, copies are used.
+    """
+
+    def __init__(self, llm: LanguageModel, profile: Profile, settings: ScanSettings) -> None:
+        """Put the autoencoders where the model is.
+
+        Raises:
+            ProfileError: the prefix leaves no room for text.
+        """
+        self._llm = llm
+        self._profile = profile
+        self._settings = settings
+        card = profile.card
+        self._reader = ChunkReader(
+            llm, card.chunk_prefix, bos=card.bos, chunk_tokens=settings.chunk_tokens
+        )
+        device = str(llm.describe()["device"])
+        self._saes = [_on_device(sae, device) for sae in profile.saes]
+
+    def scan(
+        self,
+        documents: Iterable[Document],
+        *,
+        on_progress: Callable[[int, int], None] = lambda tokens, characters: None,
+    ) -> Iterator[EncodedDocument]:
+        """Read documents; they come back in order, each as soon as it is whole.
+
+        Args:
+            documents: read lazily, a few batches ahead.
+            on_progress: called after each forward pass with the tokens and the characters that
+                were coded in it.
+        """
+        queue: deque[_Pending] = deque()
+        work: list[_Chunk] = []
+        waiting = 0
+        for document in documents:
+            pending = self._prepare(document)
+            queue.append(pending)
+            for start, end in self._reader.chunks(len(pending.tokens)):
+                work.append(_Chunk(pending, start, end))
+                waiting += end - start
+                if waiting >= _ROUND * self._settings.batch_tokens:
+                    self._read(work, on_progress)
+                    work, waiting = [], 0
+            yield from self._finished(queue)
+        self._read(work, on_progress)
+        yield from self._finished(queue)
+
+    def _prepare(self, document: Document) -> _Pending:
+        tokens = self._llm.tokenize(document.text)
+        card = self._profile.card
+        shape = (len(tokens), len(card.hookpoints), card.k)
+        ids = np.zeros(shape, dtype=id_dtype(card.n_latents))
+        return _Pending(document, tokens, ids, np.zeros(shape, np.uint8), missing=len(tokens))
+
+    @staticmethod
+    def _finished(queue: deque[_Pending]) -> Iterator[EncodedDocument]:
+        while queue and not queue[0].missing:
+            done = queue.popleft()
+            yield EncodedDocument(
+                document=done.document,
+                starts=done.tokens.starts,
+                ends=done.tokens.ends,
+                ids=done.ids,
+                activations=done.activations,
+                bounds=find_bounds(done.document.text, language_of(done.document.metadata)),
+            )
+
+    def _read(self, work: list[_Chunk], on_progress: Callable[[int, int], None]) -> None:
+        lengths = [len(self._reader.prefix) + c.end - c.start for c in work]
+        for group in batches(lengths, self._settings.batch_tokens):
+            chunks = [work[i] for i in group]
+            ids = [c.of.tokens.ids[c.start : c.end] for c in chunks]
+            found = self._reader.read(ids, self._profile.layers)
+            for index, hookpoint in enumerate(self._profile.card.hookpoints):
+                for keys, chunk in zip(found[hookpoint.layer], chunks, strict=True):
+                    self._encode(index, keys[:, list(hookpoint.kv_heads)].flatten(1), chunk)
+            for chunk in chunks:
+                chunk.of.missing -= chunk.end - chunk.start
+            on_progress(sum(c.end - c.start for c in chunks), sum(c.characters for c in chunks))
+
+    def _encode(self, index: int, keys: Tensor, chunk: _Chunk) -> None:
+        """Code ``keys`` ``(n, d_in)`` and keep the codes on the host."""
+        scale = self._profile.card.hookpoints[index].activation_scale
+        ids, steps = code_keys(self._saes[index], keys, scale)
+        chunk.of.ids[chunk.start : chunk.end, index] = ids
+        chunk.of.activations[chunk.start : chunk.end, index] = steps
+
+
+def _on_device(sae: TopKSae, device: str) -> TopKSae:
+    """The autoencoder, or a copy where the device is another one."""
+    if sae.W_dec.device == torch.device(device):
+        return sae
+    return copy.deepcopy(sae).to(device)
+
+
+def code_keys(sae: TopKSae, keys: Tensor, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """The codes of keys as an index stores them.
+
+    Args:
+        sae: the hookpoint's autoencoder, where the keys are.
+        keys: ``(n, d_in)``.
+        scale: activation of one step.
+
+    Returns:
+        ids ``(n, k)`` int64, strongest first, and steps ``(n, k)`` uint8; at a step
+        of 0 the feature is off.
+    """
+    with torch.inference_mode():
+        codes = sae.encode(keys.float())
+        steps = (codes.activations / scale).round_().clamp_(0, 255)
+    return codes.ids.cpu().numpy(), steps.byte().cpu().numpy()

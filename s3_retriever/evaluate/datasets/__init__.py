@@ -1,7 +1,0 @@
-"""Questions with known evidence, from the files that the field uses, one format a file."""
-
-from __future__ import annotations
-
-from s3_retriever.evaluate.datasets.loading import load_collections
-
-__all__ = ["load_collections"]

@@ -1,0 +1,1 @@
+"""Writing with the resident model: answers and compressed contexts."""

@@ -1,0 +1,82 @@
+"""Answering from retrieved spans, with citations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from s3_retriever.generation.citations import find_citations
+from s3_retriever.models.base import Chat
+from s3_retriever.types import Answer, Span
+
+__all__ = ["AnswerStream", "answer_messages", "fit_prompt"]
+
+
+def answer_messages(question: str, spans: Sequence[Span]) -> list[dict[str, str]]:
+    """The conversation that asks ``question`` over numbered ``spans``.
+
+    The instruction is short and comes last: a small model that is asked for citations, too, tends
+    to write nothing else. Larger ones quote the numbers of their own accord.
+    """
+    passages = "\n\n".join(f"[{n}] {span.text}" for n, span in enumerate(spans, start=1))
+    ask = _instruction(question)
+    return [{"role": "user", "content": f"{passages or '(no text was found)'}\n\n{ask}"}]
+
+
+def _instruction(question: str) -> str:
+    return f"Using the text above, answer in one sentence: {question}"
+
+
+def fit_prompt(
+    llm: Chat, question: str, spans: Sequence[Span], max_tokens: int
+) -> tuple[list[int], tuple[Span, ...]]:
+    """The prompt that asks ``question`` over as many of ``spans`` as the budget pays for.
+
+    What evidence costs is what it adds to the prompt in the chat template that the model reads:
+    its text, its number and the empty lines around it.
+
+    Args:
+        llm: whose template and tokenizer count.
+        question: plain text.
+        spans: best first; the worst are left out until the rest fits, but never the best.
+        max_tokens: budget of all evidence.
+
+    Returns:
+        Token ids and the spans in them.
+    """
+    bare = len(llm.chat_ids([{"role": "user", "content": _instruction(question)}]))
+    for n in range(len(spans), 1, -1):
+        prompt = llm.chat_ids(answer_messages(question, spans[:n]))
+        if len(prompt) - bare <= max_tokens:
+            return prompt, tuple(spans[:n])
+    return llm.chat_ids(answer_messages(question, spans[:1])), tuple(spans[:1])
+
+
+class AnswerStream:
+    """An answer that is being written.
+
+    Example:
+        >>> stream = AnswerStream(iter(["It is ", "red [1]."]), ())
+        >>> "".join(stream)
+        'It is red [1].'
+        >>> stream.result().text
+        'It is red [1].'
+    """
+
+    def __init__(self, pieces: Iterator[str], spans: tuple[Span, ...]) -> None:
+        """Wrap a generator of text."""
+        self._pieces = pieces
+        self._text = ""
+        self.spans = spans
+
+    def __iter__(self) -> Iterator[str]:
+        """Pieces of text, as the model writes them; only once."""
+        for piece in self._pieces:
+            self._text += piece
+            yield piece
+
+    def result(self) -> Answer:
+        """Wait for the end (or take what was already read) and find the citations."""
+        for _ in self:
+            pass
+        text = self._text.strip()
+        return Answer(text, self.spans, find_citations(text, self.spans))

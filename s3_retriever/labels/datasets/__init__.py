@@ -1,0 +1,7 @@
+"""Questions with known evidence, from the files that the field uses, one format a file."""
+
+from __future__ import annotations
+
+from s3_retriever.labels.datasets.loading import load_collections
+
+__all__ = ["load_collections"]

@@ -1,0 +1,64 @@
+"""Which format a file has is seen from the file itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from s3_retriever.errors import InputError
+from s3_retriever.labels.collections import Collection, Setting
+from s3_retriever.labels.datasets.beir import load_beir
+from s3_retriever.labels.datasets.multihop import load_multihop
+from s3_retriever.labels.datasets.qmsum import load_qmsum
+from s3_retriever.labels.datasets.records import read_records
+from s3_retriever.labels.datasets.squad import load_squad
+
+__all__ = ["load_collections"]
+
+
+class _Loader(Protocol):
+    def __call__(
+        self, path: Path, records: Sequence[Any], *, corpus: bool, limit: int | None, seed: int
+    ) -> list[Collection]: ...
+
+
+_BY_FIELD: dict[str, _Loader] = {
+    "paragraphs": load_multihop,
+    "meeting_transcripts": load_qmsum,
+    "data": load_squad,
+}
+"""The field of a record that only this format has."""
+
+
+def load_collections(
+    path: Path, *, setting: Setting = "distractor", limit: int | None = None, seed: int = 0
+) -> list[Collection]:
+    """Read multi-hop records, QMSum, SQuAD or a BEIR folder.
+
+    Questions without any gold evidence are left out before the draw.
+
+    Args:
+        path: a JSON or JSON-lines file, or a BEIR folder (corpus setting only).
+        setting: in the distractor setting there is one collection a context; in the corpus setting
+            one collection of the drawn questions' documents (BEIR: of all documents).
+        limit: draw this many questions with ``seed``; ``None`` takes all, in the file's order.
+        seed: of the draw.
+
+    Raises:
+        InputError: the file cannot be read, has none of these formats (names the record), or
+            holds no question with gold evidence.
+    """
+    if path.is_dir():
+        if setting != "corpus":
+            raise InputError(f"{path} is a BEIR folder, which has the corpus setting only")
+        return load_beir(path, limit=limit, seed=seed)
+    records = read_records(path)
+    first = records[0] if records and isinstance(records[0], dict) else {}
+    for field, loader in _BY_FIELD.items():
+        if field in first:
+            return loader(path, records, corpus=setting == "corpus", limit=limit, seed=seed)
+    raise InputError(
+        f"{path} has no known format: it must hold multi-hop records, QMSum meetings or SQuAD, "
+        "or be a BEIR folder"
+    )

@@ -1,0 +1,1 @@
+"""Profiles: what makes one language model a retriever."""

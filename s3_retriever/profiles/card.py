@@ -1,0 +1,113 @@
+"""The card of a profile: all that ``profile.json`` says, without the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from s3_retriever.settings import FusionSettings
+
+__all__ = ["SCHEMA", "Head", "Hookpoint", "ProfileCard", "hookpoint_folder"]
+
+SCHEMA = 1
+"""Version of the profile format."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Hookpoint(_Record):
+    """One place of the model whose keys are coded, and the autoencoder that codes them."""
+
+    layer: int = Field(ge=0)
+    kv_heads: tuple[int, ...] = Field(min_length=1)
+    """The key heads whose concatenation is the autoencoder's input; all of them as published."""
+    activation_scale: float = Field(gt=0)
+    """Activation of one step of the stored uint8."""
+    fvu: float
+    """Fraction of variance unexplained on held-out text."""
+    dead_fraction: float
+    """Share of latents that held-out text never activates."""
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    """Of ``sae.safetensors``."""
+
+    @property
+    def folder(self) -> str:
+        """Name of the autoencoder's folder, in sparsify's way."""
+        return hookpoint_folder(self.layer, self.kv_heads)
+
+
+class Head(_Record):
+    """A query head that scores tokens, and its weight."""
+
+    layer: int = Field(ge=0)
+    head: int = Field(ge=0)
+    weight: float = 1.0
+
+
+class ProfileCard(_Record):
+    """The contents of ``profile.json``."""
+
+    schema_version: int = SCHEMA
+    name: str
+    model: str
+    """Hub id the profile was made with; the default source of the weights."""
+    revision: str | None = None
+    family: str
+    n_layers: int = Field(ge=1)
+    n_heads: int = Field(ge=1)
+    n_kv_heads: int = Field(ge=1)
+    head_dim: int = Field(ge=1)
+    tokenizer_sha256: str
+    chunk_prefix: str = Field(default="Document:\n", min_length=1)
+    """Read before each chunk and left out: it takes the attention sinks, so that every token of
+    the document can be coded."""
+    bos: bool = False
+    """Whether the model's beginning-of-text token stands before the prefix and the question."""
+    k: int = Field(ge=1, le=65535)
+    """Active latents per token and hookpoint."""
+    n_latents: int = Field(ge=1)
+    hookpoints: tuple[Hookpoint, ...] = Field(min_length=1)
+    heads: tuple[Head, ...] = ()
+    """Empty: ``attention`` scoring is not available."""
+    query_adapter_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """Of ``query_adapter.safetensors``; ``None``: queries are used as the model projects them."""
+    fusion: FusionSettings | None = None
+    """Weights of the legs learned for this model; ``None``: the default ones."""
+    question_prompt: tuple[str, str] = ("Question: {question}\n", "Question: {question}\nAnswer:")
+    """Queries are read from the second part only; repeating the question lets every token of it
+    see the whole of it."""
+    training: Mapping[str, Any] = {}
+    """How it was made: the command and its settings."""
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers that are read, ascending, each once."""
+        return tuple(sorted({h.layer for h in self.hookpoints}))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ProfileCard:
+        if self.n_heads % self.n_kv_heads:
+            raise ValueError(f"{self.n_heads} heads cannot share {self.n_kv_heads} key heads")
+        group = self.n_heads // self.n_kv_heads
+        named = [(h.layer, g) for h in self.hookpoints for g in h.kv_heads]
+        layers = set(named)
+        if len(layers) < len(named):
+            raise ValueError("a key head is coded twice")
+        for layer, kv_head in layers:
+            if layer >= self.n_layers or not 0 <= kv_head < self.n_kv_heads:
+                raise ValueError(f"layer {layer}, key head {kv_head} is outside the model")
+        for head in self.heads:
+            if (head.layer, head.head // group) not in layers:
+                raise ValueError(f"head {head.layer}.{head.head} reads keys that are not coded")
+        if any("{question}" not in part for part in self.question_prompt):
+            raise ValueError("both parts of question_prompt must contain {question}")
+        return self
+
+
+def hookpoint_folder(layer: int, kv_heads: tuple[int, ...]) -> str:
+    """``layers.17.self_attn.k_proj.0-1-2``: sparsify's hookpoint name and the key heads."""
+    return f"layers.{layer}.self_attn.k_proj.{'-'.join(map(str, kv_heads))}"

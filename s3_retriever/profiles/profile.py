@@ -1,0 +1,174 @@
+"""A profile: what makes one language model a retriever.
+
+It names the layers whose keys are stored, the autoencoders that code them, the heads whose
+queries score them and the prompt the question is put in. A folder of JSON and safetensors; one is
+shipped with the package, others come from ``s3-retriever train``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from s3_retriever.encoding.autoencoder import TopKSae
+from s3_retriever.errors import ProfileError
+from s3_retriever.models.base import LanguageModel
+from s3_retriever.models.families import AttentionLayout
+from s3_retriever.models.weights import sha256_of
+from s3_retriever.profiles.card import SCHEMA, ProfileCard
+from s3_retriever.profiles.query_adapter import ADAPTER_FILE, QueryAdapter
+from s3_retriever.settings import FusionSettings, RetrieveSettings
+
+__all__ = ["Profile", "shipped_profiles"]
+
+_READ_WITH_A_QUESTION = {"heads", "query_adapter_sha256", "fusion", "question_prompt"}
+"""Fields that stored codes do not depend on."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A profile with its autoencoders loaded.
+
+    Example:
+        >>> profile = Profile.load("smollm2-135m-instruct")
+        >>> profile.card.model
+        'HuggingFaceTB/SmolLM2-135M-Instruct'
+    """
+
+    card: ProfileCard
+    saes: tuple[TopKSae, ...]
+    """One for each of ``card.hookpoints``."""
+    adapter: QueryAdapter | None = None
+    """For the queries of ``card.heads``."""
+
+    @classmethod
+    def load(cls, name_or_folder: str | Path) -> Profile:
+        """Load a shipped profile by name, or any from its folder.
+
+        Raises:
+            ProfileError: nothing there, a file is missing, truncated, altered, or of a newer
+                schema.
+        """
+        folder = _find(name_or_folder)
+        try:
+            record = json.loads((folder / "profile.json").read_text(encoding="utf-8"))
+            if not isinstance(record, dict):
+                raise ValueError("profile.json holds no object")
+            if record.get("schema_version") != SCHEMA:
+                raise ProfileError(
+                    f"profile {folder} has schema version {record.get('schema_version')}, this "
+                    f"release reads {SCHEMA}; upgrade s3-retriever or train the profile again"
+                )
+            card = ProfileCard.model_validate(record)
+        except (OSError, ValueError, ValidationError) as e:
+            raise ProfileError(f"{folder / 'profile.json'} cannot be read: {e}") from e
+        saes = []
+        for hookpoint in card.hookpoints:
+            sae = TopKSae.load(folder / hookpoint.folder)
+            if sha256_of(folder / hookpoint.folder / "sae.safetensors") != hookpoint.sha256:
+                raise ProfileError(
+                    f"{folder / hookpoint.folder} is not the autoencoder profile.json was made "
+                    "with; copy the profile's folder again, whole"
+                )
+            d_in = len(hookpoint.kv_heads) * card.head_dim
+            if (sae.d_in, sae.n_latents, sae.k) != (d_in, card.n_latents, card.k):
+                raise ProfileError(
+                    f"the autoencoder in {folder / hookpoint.folder} has another size than "
+                    "profile.json says; train the profile again"
+                )
+            saes.append(sae)
+        return cls(card, tuple(saes), _load_adapter(folder, card))
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers that are read, ascending, each once."""
+        return self.card.layers
+
+    @property
+    def default_settings(self) -> RetrieveSettings:
+        """Every stage's settings, with the legs' weights that were learned for this model."""
+        return RetrieveSettings(fusion=self.card.fusion or FusionSettings())
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of everything stored codes depend on.
+
+        Heads, weights, the query adapter and the question's prompt are left out: they are read
+        when a question is asked, so calibrating them anew leaves an index valid.
+        """
+        card = self.card.model_dump(
+            mode="json", exclude=_READ_WITH_A_QUESTION | {"name", "training"}
+        )
+        return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
+
+    def check_llm(self, llm: LanguageModel) -> None:
+        """Make sure that ``llm`` is the model this profile was made for.
+
+        Raises:
+            ProfileError: another architecture, size or tokenizer; says which.
+        """
+        card, layout = self.card, llm.layout
+        expected = (card.family, card.n_layers, card.n_heads, card.n_kv_heads, card.head_dim)
+        if expected != layout_key(layout):
+            raise ProfileError(
+                f"profile {card.name!r} is for {card.model} {expected}, but {llm.name} is "
+                f"{layout_key(layout)} (family, layers, heads, key heads, head dimension); "
+                "make one with: s3-retriever train --model ..."
+            )
+        if card.tokenizer_sha256 != llm.tokenizer_hash():
+            raise ProfileError(
+                f"profile {card.name!r} was made with the tokenizer of {card.model}; "
+                f"{llm.name} numbers its tokens differently"
+            )
+
+
+def _load_adapter(folder: Path, card: ProfileCard) -> QueryAdapter | None:
+    if card.query_adapter_sha256 is None:
+        return None
+    adapter = QueryAdapter.load(folder / ADAPTER_FILE)
+    if sha256_of(folder / ADAPTER_FILE) != card.query_adapter_sha256:
+        raise ProfileError(
+            f"{folder / ADAPTER_FILE} is not the one profile.json was made with; copy the "
+            "profile's folder again, whole"
+        )
+    if adapter.shape != (len(card.heads), card.head_dim):
+        raise ProfileError(
+            f"{folder / ADAPTER_FILE} is for {adapter.shape[0]} heads of {adapter.shape[1]} "
+            f"dimensions, the profile has {len(card.heads)} of {card.head_dim}"
+        )
+    return adapter
+
+
+def layout_key(layout: AttentionLayout) -> tuple[str, int, int, int, int]:
+    """The part of a layout that a profile records."""
+    return (
+        layout.family,
+        layout.n_layers,
+        layout.n_heads,
+        layout.n_kv_heads,
+        layout.head_dim,
+    )
+
+
+def shipped_profiles() -> dict[str, Path]:
+    """Profiles inside the package, by name."""
+    root = Path(str(resources.files("s3_retriever"))) / "data" / "profiles"
+    return {p.parent.name: p.parent for p in sorted(root.glob("*/profile.json"))}
+
+
+def _find(name_or_folder: str | Path) -> Path:
+    shipped = shipped_profiles()
+    if str(name_or_folder) in shipped:
+        return shipped[str(name_or_folder)]
+    folder = Path(name_or_folder).expanduser()
+    if not (folder / "profile.json").is_file():
+        raise ProfileError(
+            f"no profile {str(name_or_folder)!r}: it is neither shipped ({', '.join(shipped)}) "
+            "nor a folder with a profile.json; make one with: s3-retriever train --model ..."
+        )
+    return folder

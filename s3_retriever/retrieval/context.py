@@ -1,0 +1,131 @@
+"""What a leg may ask of: a question, an index's state, and what the legs before it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from s3_retriever.models.base import LikelihoodJudge
+from s3_retriever.retrieval.candidates import find_candidates
+from s3_retriever.retrieval.fusion import FusedSpan, SpanUnion
+from s3_retriever.retrieval.scoring.base import TokenScorer, score_tokens
+from s3_retriever.retrieval.spans import ScoredSpan
+from s3_retriever.retrieval.words import Words
+from s3_retriever.search.base import CandidateSearch
+from s3_retriever.search.filters import Filter
+from s3_retriever.settings import RetrieveSettings
+from s3_retriever.storage.base import CodeStore
+from s3_retriever.types import SpanRef, TokenBatch, TokenRange
+
+__all__ = ["LegContext"]
+
+
+class LegContext:
+    """One question on one state of an index. What costs time is made when it is first asked for."""
+
+    def __init__(
+        self,
+        question: str,
+        *,
+        store: CodeStore,
+        search: CandidateSearch,
+        llm: LikelihoodJudge,
+        make_scorer: Callable[[], TokenScorer],
+        weights: Mapping[str, float],
+        look_up_words: bool,
+        settings: RetrieveSettings,
+        filter: Filter | None,
+    ) -> None:
+        """Put together what is there.
+
+        Args:
+            question: plain text.
+            store: codes and texts.
+            search: looks blocks up.
+            llm: judges likelihood.
+            make_scorer: projects the question; called if features are asked for.
+            weights: of the legs that are asked.
+            look_up_words: whether blocks with the question's words are candidates.
+            settings: of every stage.
+            filter: only documents whose metadata pass.
+        """
+        self.question = question
+        self.store = store
+        self.search = search
+        self.llm = llm
+        self.settings = settings
+        self.filter = filter
+        self.weights = weights
+        self.found: dict[str, Sequence[ScoredSpan]] = {}
+        """What each leg proposed so far, best first."""
+        self._make_scorer = make_scorer
+        self._look_up_words = look_up_words
+        self._union = SpanUnion(store)
+        self._ranked: list[FusedSpan] | None = None
+
+    def add(self, leg: str, spans: Sequence[ScoredSpan]) -> None:
+        """Take what a leg proposes."""
+        self.found[leg] = spans
+        self._union.add(leg, spans)
+        self._ranked = None
+
+    @property
+    def union(self) -> SpanUnion:
+        """What the legs found so far, those that overlap as one."""
+        return self._union
+
+    def ranked(self) -> list[FusedSpan]:
+        """The union of what the legs found so far, best first."""
+        if self._ranked is None:
+            self._ranked = self._union.ranked(self.weights, self.settings.fusion.paragraph_weight)
+        return self._ranked
+
+    @cached_property
+    def question_words(self) -> list[str]:
+        """The question's words, as they are indexed, repeated ones included."""
+        return self.search.words(self.question)
+
+    @cached_property
+    def words(self) -> Words:
+        """Words of texts and how rare they are."""
+        return Words(self.store, self.search)
+
+    @cached_property
+    def scorer(self) -> TokenScorer | None:
+        """Scores tokens for the question; ``None`` where no leg of the preset is about features."""
+        return self._make_scorer() if "features" in self.weights else None
+
+    @cached_property
+    def candidates(self) -> list[TokenRange]:
+        """What is scored exactly."""
+        return find_candidates(
+            self.store,
+            self.search,
+            self.question_words,
+            self.scorer,
+            self.settings.candidates,
+            self.filter,
+            look_up_words=self._look_up_words,
+        )
+
+    @cached_property
+    def batch(self) -> TokenBatch:
+        """The candidates' codes."""
+        return self.store.tokens(self.candidates)
+
+    @cached_property
+    def scores(self) -> np.ndarray:
+        """``(n_tokens of the batch,)`` float32; zeros without a scorer."""
+        if self.scorer is None:
+            return np.zeros(sum(map(len, self.candidates)), dtype=np.float32)
+        return score_tokens(self.scorer, [self.batch])
+
+    def sentences(self, ranges: Sequence[TokenRange]) -> list[SpanRef]:
+        """The sentences that ranges of tokens touch; one that two ranges touch comes twice."""
+        return [
+            SpanRef(ref.doc_id, start, end)
+            for ref in self.store.characters(ranges)
+            for start, end in self.store.bounds(ref.doc_id).sentences_over(ref.start, ref.end)
+        ]

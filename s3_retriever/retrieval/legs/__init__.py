@@ -1,0 +1,1 @@
+"""The legs: each a way of proposing spans for a question."""

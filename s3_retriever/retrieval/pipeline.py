@@ -1,0 +1,198 @@
+"""From a question to spans: the legs in order, fused, under a budget."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import get_args
+
+import numpy as np
+
+from s3_retriever.errors import InputError
+from s3_retriever.models.base import LanguageModel
+from s3_retriever.models.query_cache import QueryCache
+from s3_retriever.profiles.profile import Profile
+from s3_retriever.retrieval.context import LegContext
+from s3_retriever.retrieval.fusion import FusedSpan, fill_budget
+from s3_retriever.retrieval.legs.registry import leg_named
+from s3_retriever.retrieval.presets import preset_named
+from s3_retriever.retrieval.query import ProjectedQuestion, check_question, project_question
+from s3_retriever.retrieval.scoring.attention import AttentionScorer, QuestionLanes
+from s3_retriever.retrieval.scoring.base import TokenScorer
+from s3_retriever.retrieval.scoring.coactivation import CoactivationScorer
+from s3_retriever.search.base import CandidateSearch
+from s3_retriever.search.filters import Filter, compile_filter
+from s3_retriever.settings import RetrieveSettings, Scoring
+from s3_retriever.storage.base import CodeStore
+from s3_retriever.types import Span, TokenBatch, TokenScore
+
+__all__ = ["Retriever"]
+
+
+class Retriever:
+    """Answers questions from codes with the model that made them."""
+
+    def __init__(self, llm: LanguageModel, profile: Profile) -> None:
+        """Both must belong together (:meth:`Profile.check_llm`)."""
+        self._llm = llm
+        self._profile = profile
+        self._null_lanes: dict[str, QuestionLanes] = {}
+
+    def retrieve(
+        self,
+        store: CodeStore,
+        search: CandidateSearch,
+        question: str,
+        *,
+        max_tokens: int | None = None,
+        k: int | None = None,
+        filter: Filter | None = None,
+        mode: str = "hybrid",
+        scoring: Scoring | None = None,
+        settings: RetrieveSettings,
+        token_scores: bool = False,
+        query_cache: QueryCache | None = None,
+    ) -> list[Span]:
+        """Spans for ``question``, best first; the arguments are those of ``Engine.retrieve``.
+
+        Args:
+            store: the codes and texts of one state of an index.
+            search: its search part.
+            question: plain text.
+            max_tokens: budget in the model's tokens; ``None`` is no limit.
+            k: most spans; ``None`` is no limit.
+            filter: condition on documents' metadata.
+            mode: a preset's name.
+            scoring: by default the profile's better one.
+            settings: of every stage.
+            token_scores: put the score of each token into ``Span.tokens``.
+            query_cache: of questions that were read together before.
+
+        Raises:
+            InputError: an empty question, a budget below 1, an unknown mode or filter operator.
+            ProfileError: attention scoring with a profile without heads.
+        """
+        for name, value in (("max_tokens", max_tokens), ("k", k)):
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, not {value}")
+        context = self.find(
+            store,
+            search,
+            question,
+            filter=filter,
+            mode=mode,
+            scoring=scoring,
+            settings=settings,
+            query_cache=query_cache,
+        )
+        chosen = fill_budget(store, context.ranked(), max_tokens, k, self._llm.count_tokens)
+        return [
+            _span(store, item, rank, context.batch if token_scores else None, context)
+            for rank, item in enumerate(chosen)
+        ]
+
+    def find(
+        self,
+        store: CodeStore,
+        search: CandidateSearch,
+        question: str,
+        *,
+        filter: Filter | None = None,
+        mode: str = "hybrid",
+        scoring: Scoring | None = None,
+        settings: RetrieveSettings,
+        query_cache: QueryCache | None = None,
+    ) -> LegContext:
+        """What each leg proposes, before the budget; arguments and errors of :meth:`retrieve`."""
+        preset = preset_named(mode)
+        if scoring is not None and scoring not in get_args(Scoring):
+            raise InputError(f"scoring must be one of {get_args(Scoring)}, not {scoring!r}")
+        check_question(question)
+        if filter is not None:
+            compile_filter(filter)  # a wrong one is an error in an empty index, too
+        context = LegContext(
+            question,
+            store=store,
+            search=search,
+            llm=self._llm,
+            make_scorer=lambda: self.scorer(store, question, scoring, settings, query_cache),
+            weights=preset.weights(settings),
+            look_up_words=preset.look_up_words,
+            settings=settings,
+            filter=filter,
+        )
+        if store.n_documents:
+            for leg in context.weights:
+                context.add(leg, leg_named(leg).propose(context))
+        return context
+
+    def scorer(
+        self,
+        store: CodeStore,
+        question: str,
+        scoring: Scoring | None,
+        settings: RetrieveSettings,
+        query_cache: QueryCache | None = None,
+    ) -> TokenScorer:
+        """What scores the tokens of ``store`` for a question.
+
+        Raises:
+            InputError: an empty or too long question.
+            ProfileError: attention scoring with a profile without heads.
+        """
+        asked = project_question(self._llm, self._profile.card, question, cache=query_cache)
+        if scoring is None:
+            scoring = "attention" if self._profile.card.heads else "coactivation"
+        if scoring == "attention":
+            return self.attention_scorer(asked, settings.scoring.null_question)
+        layout = self._llm.layout
+        return CoactivationScorer(
+            self._profile, layout, asked, settings.scoring, store.df, store.n_tokens
+        )
+
+    def attention_scorer(
+        self, asked: ProjectedQuestion, null_question: str | None
+    ) -> AttentionScorer:
+        """Attention scoring of a question, less that of a content-free one.
+
+        Raises:
+            ProfileError: the profile has no heads.
+        """
+        lanes = QuestionLanes(self._profile, self._llm.layout, asked)
+        null = self._null(null_question) if null_question is not None else None
+        return AttentionScorer(self._profile, lanes, null)
+
+    def _null(self, text: str) -> QuestionLanes:
+        """The content-free question and its tables, made once."""
+        if text not in self._null_lanes:
+            projected = project_question(self._llm, self._profile.card, text)
+            self._null_lanes[text] = QuestionLanes(self._profile, self._llm.layout, projected)
+        return self._null_lanes[text]
+
+
+def _span(
+    store: CodeStore, item: FusedSpan, rank: int, batch: TokenBatch | None, context: LegContext
+) -> Span:
+    ref = item.ref
+    return Span(
+        doc_id=ref.doc_id,
+        start=ref.start,
+        end=ref.end,
+        text=store.text(ref),
+        score=item.score,
+        scores=dict(item.scores),
+        rank=rank,
+        metadata=deepcopy(dict(store.metadata(ref.doc_id))),
+        tokens=() if batch is None else _tokens(batch, context.scores, item),
+    )
+
+
+def _tokens(batch: TokenBatch, scores: np.ndarray, item: FusedSpan) -> tuple[TokenScore, ...]:
+    """Scores of a span's tokens; tokens that were no candidates have none."""
+    ref = item.ref
+    found = []
+    for tokens, rows in batch.parts():
+        if tokens.doc_id == ref.doc_id:
+            inside = (batch.ends[rows] > ref.start) & (batch.starts[rows] < ref.end)
+            for n in rows.start + np.flatnonzero(inside):
+                found.append(TokenScore(int(batch.starts[n]), int(batch.ends[n]), float(scores[n])))
+    return tuple(found)

@@ -1,0 +1,100 @@
+"""Presets: which legs find spans, and what each counts. A mode is a preset's name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from s3_retriever.errors import InputError
+from s3_retriever.retrieval.legs.registry import leg_named
+from s3_retriever.settings import RetrieveSettings
+
+__all__ = ["Preset", "mode_names", "preset_named", "register_preset"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A way of retrieving.
+
+    Example:
+        >>> preset_named("fast").weights(RetrieveSettings())["passages"]
+        0.5
+    """
+
+    name: str
+    legs: Mapping[str, float]
+    """Weights by leg, in the order in which they are asked."""
+    look_up_words: bool = True
+    """Whether blocks with the question's words are candidates; else features look at all."""
+    summary: str = ""
+    """One phrase for the command line's help."""
+
+    def weights(self, settings: RetrieveSettings) -> dict[str, float]:
+        """Weights of the legs that are asked under some settings.
+
+        Those of ``settings.fusion.weights`` count; a leg of weight 0 is not asked, unless it is
+        the only one.
+        """
+        weights = {leg: settings.fusion.weights.get(leg, own) for leg, own in self.legs.items()}
+        if len(weights) == 1:
+            return weights
+        return {
+            leg: weight
+            for leg, weight in weights.items()
+            if weight and leg_named(leg).active(settings)
+        }
+
+
+_PRESETS: dict[str, Preset] = {}
+
+
+def register_preset(preset: Preset) -> None:
+    """Make a preset known under its name, as a mode of :meth:`~s3_retriever.Engine.retrieve`.
+
+    Raises:
+        InputError: a leg is not known, or stands before one that has to come before it.
+    """
+    asked: list[str] = []
+    for name in preset.legs:
+        late = [before for before in leg_named(name).after if before in preset.legs]
+        if missing := [before for before in late if before not in asked]:
+            raise InputError(f"preset {preset.name!r}: {', '.join(missing)} must precede {name}")
+        asked.append(name)
+    _PRESETS[preset.name] = preset
+
+
+def preset_named(name: str) -> Preset:
+    """A preset by its name.
+
+    Raises:
+        InputError: there is none; lists those that are.
+    """
+    if name not in _PRESETS:
+        raise InputError(f"mode must be one of {tuple(_PRESETS)}, not {name!r}")
+    return _PRESETS[name]
+
+
+def mode_names() -> tuple[str, ...]:
+    """Names of all presets."""
+    return tuple(_PRESETS)
+
+
+_FAST = {
+    "features": 1.0,
+    "bm25": 1.0,
+    "lead_tail": 1.0,
+    "pseudo_relevance_feedback": 1.0,
+    "passages": 0.5,
+}
+
+for _preset in (
+    Preset(
+        "hybrid",
+        _FAST | {"query_likelihood": 2.0},
+        summary="features and words, whose best the model reads again",
+    ),
+    Preset("fast", _FAST, summary="both without that"),
+    Preset("features", {"features": 1.0}, look_up_words=False, summary="the features alone"),
+    Preset("bm25", {"bm25": 1.0}, summary="words alone"),
+):
+    register_preset(_preset)

@@ -1,1 +1,0 @@
-"""Reading documents: text to chunks to sparse codes."""

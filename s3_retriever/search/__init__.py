@@ -1,0 +1,1 @@
+"""Candidate search: which blocks of tokens a question should look at."""

@@ -1,0 +1,194 @@
+"""What is wrong with an index on disk, and whose documents it hurts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from s3_retriever.errors import IndexMismatchError, IndexStorageError
+from s3_retriever.models.weights import sha256_of
+from s3_retriever.profiles.profile import Profile
+from s3_retriever.search.base import BlockIndex
+from s3_retriever.storage.files import read_sealed
+from s3_retriever.storage.folder import IndexFolder
+from s3_retriever.storage.index import Index
+from s3_retriever.storage.manifest import COPY, MANIFEST, Manifest, SegmentRecord
+from s3_retriever.storage.segments import UNREADABLE, Entry, Segment, read_listing
+
+__all__ = ["Damage", "damages", "problems", "read_manifest"]
+
+Fate = Literal["whole", "codes lost", "lost"]
+"""Of a document in a damaged segment. Where only the codes are lost, its text can be read again."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A segment that is not as it was written."""
+
+    record: SegmentRecord
+    reason: str
+    fates: Mapping[str, Fate] = field(default_factory=dict)
+    """Of its live documents by id; empty if not even the listing is left."""
+    segment: Segment | None = None
+    """What can still be read of it; only documents that are not ``lost`` may be asked for."""
+
+    def ids(self, fate: Fate) -> list[str]:
+        """Documents with this fate."""
+        return [i for i, f in self.fates.items() if f == fate]
+
+    def __str__(self) -> str:
+        """One sentence that names the documents that are hurt."""
+        if not self.fates:
+            return f"segment {self.record.name} {self.reason}; its documents are unknown"
+        parts = [
+            f"{fate}: {', '.join(self.ids(fate))}"
+            for fate in ("lost", "codes lost")
+            if self.ids(fate)
+        ]
+        if whole := self.ids("whole"):
+            parts.append(f"{len(whole)} of its documents are whole")
+        return f"segment {self.record.name} {self.reason}; {'; '.join(parts)}"
+
+
+def read_manifest(folder: Path, *, repair: bool = False) -> Manifest:
+    """The manifest of the index in ``folder``; for repair, from its copy if need be.
+
+    Raises:
+        IndexStorageError: there is none, or it is damaged.
+        IndexMismatchError: it is of a newer schema version.
+    """
+    try:
+        manifest = Manifest.read(folder)
+    except IndexMismatchError:
+        raise
+    except IndexStorageError:
+        manifest = Manifest.read_copy(folder) if repair else None
+        if manifest is None:
+            raise
+    if manifest is None and repair:
+        manifest = Manifest.read_copy(folder)
+    if manifest is None:
+        raise IndexStorageError(
+            f"there is no {folder / MANIFEST}; if there was one: "
+            f"s3-retriever doctor --index {folder} --repair"
+        )
+    return manifest
+
+
+def damages(files: IndexFolder, manifest: Manifest) -> Iterator[Damage]:
+    """Every segment that is not as it was written; reads all of their bytes."""
+    for record in manifest.segments:
+        path = files.segment(record.name)
+        listing = _second_listing(files, record)
+        if not path.is_file():
+            yield Damage(record, "is missing", _all_lost(listing, record))
+        elif path.stat().st_size != record.n_bytes or sha256_of(path) != record.sha256:
+            yield _examine(path, record, listing)
+        elif record.listing_sha256 and listing is None:
+            segment = Segment.open(path, record.listing_sha256)
+            fates: dict[str, Fate] = {e.id: "whole" for e in _live(segment.entries, record)}
+            yield Damage(record, "has a damaged second listing", fates, segment)
+
+
+def problems(folder: Path, profile: Profile) -> Iterator[str]:
+    """What a thorough look finds wrong, one sentence each; nothing if all is well.
+
+    Raises:
+        IndexStorageError: there is no index, or its manifest is damaged.
+        IndexMismatchError: it was made with another profile or a newer schema version.
+    """
+    files = IndexFolder(folder)
+    manifest = read_manifest(folder)
+    if manifest.schema_version > 1:
+        try:
+            Manifest.parse(read_sealed(folder / COPY), folder / COPY)
+        except (OSError, IndexStorageError) as e:
+            yield f"the second manifest is missing or damaged ({e})"
+    hurt = [str(damage) for damage in damages(files, manifest)]
+    yield from hurt
+    of_search = list(files.search_problems(manifest))
+    yield from of_search
+    if hurt or of_search:
+        return  # what an index says that is damaged is worth nothing
+    try:
+        index = Index(folder, profile)
+    except IndexMismatchError:
+        raise
+    except IndexStorageError as e:
+        yield str(e)
+        return
+    yield from _content_problems(index, profile)
+
+
+def _content_problems(index: Index, profile: Profile) -> Iterator[str]:
+    """What checksums cannot tell: whether the parts fit each other."""
+    snapshot = index.snapshot
+    for record in snapshot.manifest.segments:
+        segment = snapshot.segments[record.name]
+        for entry in _live(segment.entries, record):
+            if not segment.fits(entry, profile.card.n_latents):
+                yield f"the codes of document {entry.id!r} are none of this profile's"
+        expected = sum(e.n_blocks for e in _live(segment.entries, record))
+        found = _blocks(index.candidates, record.name)
+        if found != expected:
+            yield f"segment {record.name} has {found} of {expected} blocks in the search part"
+    if strangers := set(index.candidates.segments()) - set(snapshot.segments):
+        yield f"the search part holds segments that are no more: {', '.join(sorted(strangers))}"
+
+
+def _blocks(candidates: BlockIndex, segment: str) -> int:
+    try:
+        return candidates.segment_blocks(segment)
+    except IndexStorageError:
+        return -1
+
+
+def _examine(path: Path, record: SegmentRecord, second: bytes | None) -> Damage:
+    """Which documents of a damaged file can still be trusted."""
+    try:
+        segment = Segment.open(path, record.listing_sha256)
+    except IndexStorageError:
+        try:
+            if second is None:
+                raise
+            segment = Segment.open(path, listing=second)
+        except IndexStorageError:
+            return Damage(record, "is damaged", _all_lost(second, record))
+    fates: dict[str, Fate] = {e.id: _fate(segment, e) for e in _live(segment.entries, record)}
+    return Damage(record, "is damaged", fates, segment)
+
+
+def _fate(segment: Segment, entry: Entry) -> Fate:
+    try:
+        segment.text(entry)
+    except (IndexStorageError, ValueError):
+        return "lost"
+    return "whole" if segment.codes_digest(entry) == entry.codes else "codes lost"
+
+
+def _second_listing(files: IndexFolder, record: SegmentRecord) -> bytes | None:
+    """The listing beside the segment, if it is as it was written."""
+    if record.listing_sha256 is None:
+        return None
+    try:
+        content = files.listing(record.name).read_bytes()
+    except OSError:
+        return None
+    return content if hashlib.sha256(content).hexdigest() == record.listing_sha256 else None
+
+
+def _all_lost(listing: bytes | None, record: SegmentRecord) -> dict[str, Fate]:
+    if listing is None:
+        return {}
+    try:
+        return {e.id: "lost" for e in _live(tuple(read_listing(listing)), record)}
+    except UNREADABLE:
+        return {}
+
+
+def _live(entries: tuple[Entry, ...], record: SegmentRecord) -> Iterator[Entry]:
+    gone = set(record.deleted)
+    return (e for n, e in enumerate(entries) if n not in gone)

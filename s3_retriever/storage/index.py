@@ -1,0 +1,397 @@
+"""The index: forward store, candidates and manifest, as one thing that changes by commits.
+
+The forward store is the truth; Tantivy is derived from it. A commit writes the segment, adds its
+blocks to Tantivy, writes the manifest by rename, and only then takes what is gone out of Tantivy:
+at every moment Tantivy holds at least the blocks that the manifest on disk needs, and what it holds
+beyond them is ignored. The next writer puts right what a dead one left.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import shutil
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from s3_retriever.errors import IndexMismatchError, IndexStorageError
+from s3_retriever.profiles.profile import Profile
+from s3_retriever.search.base import BlockIndex
+from s3_retriever.search.tantivy import TantivyIndex
+from s3_retriever.storage.files import write_durably
+from s3_retriever.storage.folder import IndexFolder, make_index_folder
+from s3_retriever.storage.lock import writer_lock
+from s3_retriever.storage.manifest import MANIFEST, SCHEMA, Manifest, SegmentRecord
+from s3_retriever.storage.segments import Segment
+from s3_retriever.storage.snapshot import Snapshot
+from s3_retriever.storage.view import View
+from s3_retriever.types import EncodedDocument
+
+__all__ = ["Index", "Snapshot", "View"]
+
+logger = logging.getLogger(__name__)
+
+_Segments = Mapping[str, Segment]
+
+
+class Index:
+    """Coded documents on disk (or in memory), with one writer at a time."""
+
+    def __init__(self, folder: Path | None, profile: Profile, *, view: View | None = None) -> None:
+        """Open the index in ``folder``, or make ready to create one; ``None`` is in memory.
+
+        Args:
+            folder: is created if need be.
+            profile: whose codes the index holds.
+            view: what was found in a folder that does not open any more (for repair).
+
+        Raises:
+            IndexStorageError: the folder cannot be used, or its files are damaged.
+            IndexMismatchError: it was written with another profile or schema version.
+        """
+        self.folder = folder
+        self.profile = profile
+        self._files = IndexFolder(folder) if folder is not None else None
+        self._publishing = threading.Lock()
+        self._stamp = self._look()
+        if view is not None:
+            self.check(view.snapshot.manifest, f"index {folder}")
+        elif self._files is not None and self._stamp is None:
+            make_index_folder(self._files.path)
+        self._view = view or self._load(None)
+
+    @property
+    def view(self) -> View:
+        """The current state; take it once per question."""
+        return self._view
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The documents of the current state."""
+        return self._view.snapshot
+
+    @property
+    def candidates(self) -> BlockIndex:
+        """The search part of the current state."""
+        return self._view.candidates
+
+    def refresh(self) -> None:
+        """See what another process has committed since; costs microseconds if that is nothing.
+
+        Raises:
+            IndexStorageError: what was committed cannot be read.
+        """
+        stamp = self._look()
+        if stamp is None or stamp == self._stamp:
+            return
+        with self._publishing:
+            if stamp == self._stamp:  # another thread was faster
+                return
+            self._view = self._load(self._view)
+            self._stamp = stamp  # of before the load: a commit during it is seen the next time
+
+    def check(self, manifest: Manifest, what: str) -> None:
+        """Make sure that ``what`` was made with this index's profile.
+
+        Raises:
+            IndexMismatchError: it was not; names both sides and the way out.
+        """
+        if manifest.fingerprint == self.profile.fingerprint:
+            return
+        card = self.profile.card
+        theirs = f"{manifest.model}, fingerprint {manifest.fingerprint[:12]}"
+        ours = f"{card.model}, fingerprint {self.profile.fingerprint[:12]}"
+        if manifest.tokenizer not in (None, card.tokenizer_sha256):
+            theirs += f", tokenizer {str(manifest.tokenizer)[:12]}"
+            ours += f", tokenizer {card.tokenizer_sha256[:12]}"
+        raise IndexMismatchError(
+            f"{what} was made with profile {manifest.profile!r} ({theirs}), not with "
+            f"{card.name!r} ({ours}). Open it with that profile, or read the texts again with this "
+            "one: s3-retriever migrate --index OLD-FOLDER --to NEW-FOLDER --profile PROFILE"
+        )
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the writer's lock; other processes and threads get an error at once.
+
+        Raises:
+            IndexLockedError: names the process that writes.
+            IndexStorageError: the folder is not writable.
+        """
+        if self._files is None:
+            yield
+            return
+        with writer_lock(self._files.path):
+            self.refresh()
+            self._mend()
+            try:
+                yield
+            except BaseException:
+                self.refresh()  # to what is on disk, whatever of it was still done
+                self._files.remove_unnamed(self.snapshot.manifest)  # on a full disk, room at once
+                raise
+
+    def commit(self, coded: Sequence[EncodedDocument], delete: Iterable[str] = ()) -> None:
+        """Add documents and delete others (by id) in one step; call inside :meth:`writing`.
+
+        A document whose id is there already replaces it.
+
+        Raises:
+            IndexStorageError: the disk is full, say; the index is as it was before.
+        """
+        snapshot = self.snapshot
+        gone = {i for i in [*delete, *(c.document.id for c in coded)] if i in snapshot.live}
+        segments = dict(snapshot.segments)
+        new = []
+        if coded:
+            segment, record = self._write_segment(coded)
+            segments[record.name] = segment
+            new.append(record)
+        marked = [_without(r, segments[r.name], gone) for r in snapshot.manifest.segments]
+        kept = [r for r in marked if len(r.deleted) < len(segments[r.name].entries)]
+        manifest = self._next([*kept, *new])
+        candidates: BlockIndex = self.candidates
+        if manifest.generation == 1:
+            candidates = self._open_candidates(manifest, create=True)
+        if new:
+            candidates = self._with_blocks(candidates, new, segments)
+        self._publish(manifest, segments, candidates)
+
+        dead = {r.name for r in marked} - {r.name for r in kept}
+        before = {r.name: r for r in snapshot.manifest.segments}
+        hurt = {r.name: set(r.deleted) - set(before[r.name].deleted) for r in kept}
+        self._after_commit(dead, {name: numbers for name, numbers in hurt.items() if numbers})
+
+    def replace(self, parts: Iterable[SegmentRecord | Sequence[EncodedDocument]]) -> None:
+        """Make the index consist of ``parts``, in that order; call inside :meth:`writing`.
+
+        The search part is built anew, in a folder of its own, so that questions go on meanwhile.
+
+        Args:
+            parts: segments that stay as they are, and documents of new ones.
+
+        Raises:
+            IndexStorageError: the disk is full, say; the index is as it was before.
+        """
+        segments: dict[str, Segment] = {}
+        records = []
+        for part in parts:
+            if isinstance(part, SegmentRecord):
+                segment, record = self.snapshot.segments[part.name], part
+            else:
+                segment, record = self._write_segment(part)
+            segments[record.name] = segment
+            records.append(record)
+        manifest = self._next(records)
+        if self._files is not None:
+            name = f"tantivy-{manifest.generation:08d}"
+            manifest = manifest.model_copy(update={"search": name})
+        empty = self._open_candidates(manifest, create=True)
+        candidates = self._with_blocks(empty, manifest.segments, segments)
+        self._publish(manifest, segments, candidates)
+        self._after_commit(set(), {})
+        if self._files is not None:
+            self._files.remove_unnamed(manifest)
+
+    def _with_blocks(
+        self, candidates: BlockIndex, records: Iterable[SegmentRecord], segments: _Segments
+    ) -> BlockIndex:
+        """The search part with the live documents of ``records`` added and committed."""
+        with candidates.changing() as writer:
+            for record in records:
+                writer.add(segments[record.name].blocks(without=set(record.deleted)))
+        return candidates.renewed()
+
+    def _publish(self, manifest: Manifest, segments: _Segments, candidates: BlockIndex) -> None:
+        """The moment of the commit."""
+        kept = {r.name: segments[r.name] for r in manifest.segments}
+        with self._publishing:
+            if self._files is not None:
+                try:
+                    manifest.write(self._files.path)
+                except OSError as e:
+                    raise IndexStorageError(
+                        f"cannot write {self._files.path / MANIFEST}: {e}; "
+                        "the index is as it was before"
+                    ) from e
+            self._view = View(Snapshot(manifest, kept), candidates)
+            self._stamp = self._look()
+
+    def _after_commit(self, dead: set[str], hurt: Mapping[str, Iterable[int]]) -> None:
+        """Take out of the search part what the commit made superfluous, and seal it.
+
+        What fails here costs space and no truth: the next writer does it again.
+        """
+        view = self._view
+        try:
+            if dead or hurt:
+                with view.candidates.changing() as writer:
+                    for name in dead:
+                        writer.delete_segment(name)
+                    for name, numbers in hurt.items():
+                        writer.delete(name, numbers)
+                with self._publishing:
+                    self._view = View(view.snapshot, view.candidates.renewed())
+            if self._files is not None:
+                self._files.remove_segments(dead)
+                view.snapshot.manifest.write_copy(self._files.path)
+                self._files.seal_search(view.snapshot.manifest)  # last: says that all is done
+        except (OSError, IndexStorageError) as e:
+            logger.warning("what was deleted still takes space, until the next write: %s", e)
+
+    def _mend(self) -> None:
+        """Put right what a writer left that died; a sealed search part needs nothing."""
+        assert self._files is not None
+        manifest = self.snapshot.manifest
+        self._files.remove_unnamed(manifest)
+        if manifest.generation == 0:  # a first commit that never came
+            shutil.rmtree(self._files.search(manifest), ignore_errors=True)
+            return
+        if self._files.is_sealed(manifest):
+            return
+        known = {record.name: record for record in manifest.segments}
+        dead = set(self.candidates.segments()) - set(known)
+        hurt = {
+            name: record.deleted
+            for name, record in known.items()
+            if record.deleted
+            and self.candidates.segment_blocks(name)
+            > _live_blocks(self.snapshot.segments[name], record)
+        }
+        self._after_commit(dead, hurt)
+
+    def _write_segment(self, coded: Sequence[EncodedDocument]) -> tuple[Segment, SegmentRecord]:
+        number = self.snapshot.manifest.generation + 1
+        name = f"{number:08d}-{secrets.token_hex(4)}"  # a leftover of a crash is never reused
+        segment = Segment.build(name, coded, self.profile.card.n_latents)
+        digest, listing_digest, n_bytes = "0" * 64, None, 0
+        if self._files is not None:
+            path = self._files.segment(name)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                digest, listing_digest = segment.write(path)
+                write_durably(self._files.listing(name), segment.listing())
+                n_bytes = path.stat().st_size
+            except OSError as e:
+                self._files.remove_segments({name})
+                raise IndexStorageError(
+                    f"cannot write {path}: {e}; the index is as it was before"
+                ) from e
+            segment = Segment.open(path, listing_digest)
+        return segment, SegmentRecord(
+            name=name,
+            sha256=digest,
+            listing_sha256=listing_digest,
+            n_bytes=n_bytes,
+            n_tokens=segment.n_tokens,
+        )
+
+    def _next(self, records: Iterable[SegmentRecord]) -> Manifest:
+        before = self.snapshot.manifest
+        update = {"generation": before.generation + 1, "segments": tuple(records)}
+        return before.model_copy(update={**update, "schema_version": SCHEMA})
+
+    def _look(self) -> tuple[int, int, int] | None:
+        """What changes whenever the manifest is replaced; ``None`` where there is none."""
+        if self._files is None:
+            return None
+        try:
+            found = (self._files.path / MANIFEST).stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+    def _load(self, before: View | None) -> View:
+        """The state on disk; what ``before`` has open is used again."""
+        while True:
+            manifest = Manifest.read(self._files.path) if self._files is not None else None
+            if manifest is None:
+                return View(Snapshot(self._empty_manifest(), {}), self._open_candidates(None))
+            self.check(manifest, f"index {self.folder}")
+            try:
+                view = self._open_view(manifest, before)
+            except IndexStorageError:
+                # a writer may have replaced files since the manifest was read: look again
+                if self._read_again() == manifest:
+                    raise
+            else:
+                if self._read_again() == manifest:
+                    return view
+                before = view
+
+    def _read_again(self) -> Manifest | None:
+        assert self._files is not None
+        return Manifest.read(self._files.path)
+
+    def _open_view(self, manifest: Manifest, before: View | None) -> View:
+        opened = before.snapshot.segments if before else {}
+        segments = {r.name: opened.get(r.name) or self._open(r) for r in manifest.segments}
+        for record in manifest.segments:
+            if record.deleted and record.deleted[-1] >= len(segments[record.name].entries):
+                raise IndexStorageError(
+                    f"{self.folder}/{MANIFEST} is damaged: it deletes documents of segment "
+                    f"{record.name} that do not exist"
+                )
+        if (
+            before
+            and before.snapshot.manifest.generation > 0
+            and (before.snapshot.manifest.search == manifest.search)
+        ):
+            candidates = before.candidates.renewed()
+        else:
+            candidates = self._open_candidates(manifest)
+        snapshot = Snapshot(manifest, segments)
+        if candidates.n_blocks() < snapshot.n_blocks:
+            raise IndexStorageError(
+                f"the search part of the index in {self.folder} has {candidates.n_blocks()} of "
+                f"{snapshot.n_blocks} blocks; rebuild it with: s3-retriever doctor --repair"
+            )
+        return View(snapshot, candidates)
+
+    def _open_candidates(self, manifest: Manifest | None, *, create: bool = False) -> TantivyIndex:
+        card = self.profile.card
+        folder = self._files.search(manifest) if self._files and manifest else None
+        return TantivyIndex.open(folder, len(card.hookpoints), card.n_latents, create=create)
+
+    def _open(self, record: SegmentRecord) -> Segment:
+        assert self._files is not None
+        path = self._files.segment(record.name)
+        if path.exists() and path.stat().st_size != record.n_bytes:
+            raise IndexStorageError(
+                f"segment {path} has {path.stat().st_size} bytes instead of "
+                f"{record.n_bytes}; run: s3-retriever doctor"
+            )
+        segment = Segment.open(path, record.listing_sha256)
+        if not segment.suits(self.profile):
+            raise IndexStorageError(
+                f"segment {path} has codes of another shape than profile "
+                f"{self.profile.card.name!r}; run: s3-retriever doctor"
+            )
+        return segment
+
+    def _empty_manifest(self) -> Manifest:
+        card = self.profile.card
+        return Manifest(
+            schema_version=SCHEMA,
+            fingerprint=self.profile.fingerprint,
+            profile=card.name,
+            model=card.model,
+            tokenizer=card.tokenizer_sha256,
+            generation=0,
+        )
+
+
+def _without(record: SegmentRecord, segment: Segment, gone: set[str]) -> SegmentRecord:
+    """The record with the documents of ``gone`` marked as deleted."""
+    before = set(record.deleted)
+    ordinals = {n for i in gone if (n := segment.ordinals.get(i)) is not None} - before
+    if not ordinals:
+        return record
+    return record.model_copy(update={"deleted": tuple(sorted(before | ordinals))})
+
+
+def _live_blocks(segment: Segment, record: SegmentRecord) -> int:
+    gone = set(record.deleted)
+    return sum(e.n_blocks for n, e in enumerate(segment.entries) if n not in gone)

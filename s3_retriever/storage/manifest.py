@@ -1,0 +1,168 @@
+"""The manifest: which segments make up the index at its last commit.
+
+Written by write, fsync, rename; whatever is on disk and not in it does not exist.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from s3_retriever.errors import IndexMismatchError, IndexStorageError
+from s3_retriever.storage.files import read_sealed, write_sealed
+
+__all__ = ["COPY", "MANIFEST", "SCHEMA", "Manifest", "SegmentRecord"]
+
+SCHEMA = 2
+"""Version of the index format. 1 had no checksums inside segments and manifest; it is read, and
+the next commit writes 2."""
+
+MANIFEST = "manifest.json"
+COPY = "manifest.copy.json"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SegmentRecord(_Record):
+    """A segment file and the documents in it that are gone."""
+
+    name: str = Field(pattern="^[0-9]{8}-[0-9a-f]{8}$")  # in particular no path
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    listing_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """Of the listing of documents, which stands in the segment and beside it."""
+    n_bytes: int = Field(ge=0)
+    n_tokens: int = Field(ge=0)
+    deleted: tuple[int, ...] = ()
+    """Numbers of documents, ascending."""
+
+    @field_validator("name")
+    @classmethod
+    def _plain(cls, name: str) -> str:
+        if not re.fullmatch(r"[0-9]{8}-[0-9a-f]{8}", name):  # the pattern's $ allows a line end
+            raise ValueError(f"{name!r} is no segment name")
+        return name
+
+    @field_validator("deleted")
+    @classmethod
+    def _ascending(cls, deleted: tuple[int, ...]) -> tuple[int, ...]:
+        if (deleted and deleted[0] < 0) or any(a >= b for a, b in pairwise(deleted)):
+            raise ValueError("numbers of deleted documents must ascend from 0")
+        return deleted
+
+
+class Manifest(_Record):
+    """The contents of ``manifest.json``."""
+
+    schema_version: int
+    fingerprint: str
+    """Of the profile the codes were made with."""
+    profile: str
+    """Its name."""
+    model: str
+    """Its model."""
+    tokenizer: str | None = None
+    """SHA-256 of its tokenizer."""
+    generation: int = Field(ge=0)
+    """Number of commits so far."""
+    search: str = Field(default="tantivy", max_length=40)
+    """Folder of the search part."""
+    segments: tuple[SegmentRecord, ...] = ()
+    checksum: str = ""
+    """Of the whole file."""
+
+    @field_validator("search")
+    @classmethod
+    def _inside(cls, search: str) -> str:
+        if not re.fullmatch(r"tantivy(-[0-9]{8})?", search):
+            raise ValueError(f"{search!r} is no folder of a search part")
+        return search
+
+    @field_validator("segments")
+    @classmethod
+    def _distinct(cls, segments: tuple[SegmentRecord, ...]) -> tuple[SegmentRecord, ...]:
+        if len({record.name for record in segments}) < len(segments):
+            raise ValueError("a segment is named twice")
+        return segments
+
+    @classmethod
+    def read(cls, folder: Path, *, name: str = MANIFEST) -> Manifest | None:
+        """The manifest of an index, or ``None`` where there is no index.
+
+        Raises:
+            IndexStorageError: it is there and cannot be read.
+            IndexMismatchError: it is of a newer schema version.
+        """
+        path = folder / name
+        try:
+            content = read_sealed(path)
+        except FileNotFoundError:
+            return None
+        except OSError as e:
+            raise IndexStorageError(f"{path} cannot be read: {e}") from e
+        return cls.parse(content, path)
+
+    @classmethod
+    def parse(cls, content: bytes, source: Path) -> Manifest:
+        """A manifest from its file's contents; ``source`` is named in errors.
+
+        Raises:
+            IndexStorageError: it is no manifest.
+            IndexMismatchError: it is of a newer schema version.
+        """
+        try:
+            manifest = cls.model_validate_json(content)
+        except ValidationError as e:
+            if (version := _version(content)) > SCHEMA:
+                raise IndexMismatchError(_too_new(source, version)) from e
+            first = e.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the whole"
+            raise IndexStorageError(f"{source} is damaged: {where}: {first['msg']}") from e
+        if manifest.schema_version > SCHEMA:
+            raise IndexMismatchError(_too_new(source, manifest.schema_version))
+        if manifest.schema_version < 1 or (manifest.schema_version > 1 and not manifest.checksum):
+            raise IndexStorageError(f"{source} is damaged: it has no checksum")
+        return manifest
+
+    @classmethod
+    def read_copy(cls, folder: Path) -> Manifest | None:
+        """The copy that is kept for ``doctor --repair``; ``None`` if it is no help."""
+        try:
+            return cls.read(folder, name=COPY)
+        except IndexStorageError:
+            return None
+
+    def write(self, folder: Path) -> None:
+        """Make this the index's state.
+
+        Raises:
+            OSError: the index's state is as it was.
+        """
+        sealed = self.model_copy(update={"schema_version": SCHEMA, "checksum": ""})
+        write_sealed(folder / MANIFEST, sealed.model_dump_json(indent=1))
+
+    def write_copy(self, folder: Path) -> None:
+        """Keep a copy of the manifest for ``doctor --repair``.
+
+        Raises:
+            OSError: the copy is as it was.
+        """
+        sealed = self.model_copy(update={"schema_version": SCHEMA, "checksum": ""})
+        write_sealed(folder / COPY, sealed.model_dump_json(indent=1))
+
+
+def _too_new(source: Path, version: int) -> str:
+    return (
+        f"{source} has schema version {version}, and this release reads up to {SCHEMA}; "
+        "open it with the release that wrote it: pip install --upgrade s3-retriever"
+    )
+
+
+def _version(content: bytes) -> int:
+    """The schema version of a manifest that this release cannot read otherwise."""
+    found = re.search(rb'"schema_version":\s*([0-9]{1,9})\b', content)
+    return int(found.group(1)) if found else 0

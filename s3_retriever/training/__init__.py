@@ -1,0 +1,1 @@
+"""Making profiles: autoencoders and calibration."""

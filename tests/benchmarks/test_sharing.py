@@ -1,0 +1,48 @@
+"""Shared work is done once and charged to everyone."""
+
+from __future__ import annotations
+
+import time
+import weakref
+
+from s3_retriever_bench.sharing import Shared, stopwatch
+
+from s3_retriever.labels.collections import Collection
+
+FIRST, SECOND = Collection((), ()), Collection((), ())
+
+
+class _Made:
+    pass
+
+
+def test_what_was_made_is_shared_until_the_next_collection() -> None:
+    made: list[weakref.ref[_Made]] = []
+
+    def make(collection: Collection) -> _Made:
+        assert all(reference() is None for reference in made)  # the last one is freed first
+        found = _Made()
+        made.append(weakref.ref(found))
+        return found
+
+    shared = Shared(make)
+    assert shared.of(FIRST) is shared.of(FIRST)
+    assert len(made) == 1
+    shared.of(SECOND)
+    shared.of(FIRST)
+    assert len(made) == 3
+
+
+def test_each_clock_counts_the_shared_work() -> None:
+    shared = Shared(lambda collection: time.sleep(0.05))
+    with stopwatch() as first:
+        shared.of(FIRST)
+    started = time.perf_counter()
+    with stopwatch() as second:
+        shared.of(FIRST)
+    assert time.perf_counter() - started < 0.05
+    assert first.seconds >= 0.05
+    assert second.seconds >= 0.05
+    with stopwatch() as idle:
+        pass
+    assert idle.seconds < 0.05

@@ -1,0 +1,228 @@
+"""Bundles: what goes in comes out, and nothing else does any harm."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import random
+import struct
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s3_retriever.errors import IndexMismatchError, IndexStorageError, InputError
+from s3_retriever.profiles.profile import Profile
+from s3_retriever.storage.bundle import export_bundle, import_bundle
+from s3_retriever.storage.check import problems
+from s3_retriever.storage.index import Index
+from tests.storage.conftest import code, random_profile
+from tests.storage.test_index import found, put, texts
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two live documents and a deleted one; tests must not change it."""
+    index = Index(None, random_profile())
+    put(index, code("a", "red roses", colour="red"), code("gone", "nobody"))
+    put(index, code("b", "blue sky", seed=1), delete=["gone"])
+    path = tmp_path_factory.mktemp("bundle") / "two.bundle"
+    assert export_bundle(index, path) == 2
+    return path
+
+
+def test_there_and_back(bundle: Path, tmp_path: Path, profile: Profile) -> None:
+    index = Index(tmp_path / "new", profile)
+    report = import_bundle(index, bundle)
+    assert (report.added, report.updated) == (("a", "b"), ())
+    assert texts(index) == {"a": "red roses", "b": "blue sky"}
+    assert index.snapshot.live["a"][1].metadata == {"colour": "red"}
+    segment, entry = index.snapshot.live["b"]
+    assert np.array_equal(segment.encoded(entry).ids, code("b", "blue sky", seed=1).ids)
+    assert found(index, "roses") == {"a"}
+    assert not list(problems(tmp_path / "new", profile))
+    again = import_bundle(index, bundle)
+    assert (again.added, again.updated) == ((), ("a", "b"))
+    assert len(texts(index)) == 2
+
+
+def test_into_an_index_that_holds_something(bundle: Path, profile: Profile) -> None:
+    index = Index(None, profile)
+    put(index, code("a", "old text"), code("c", "black coal"))
+    report = import_bundle(index, bundle)
+    assert (report.added, report.updated) == (("b",), ("a",))
+    assert texts(index) == {"c": "black coal", "a": "red roses", "b": "blue sky"}
+
+
+def test_of_another_profile(bundle: Path) -> None:
+    with pytest.raises(IndexMismatchError, match=r"test-0.*test-1"):
+        import_bundle(Index(None, random_profile(1)), bundle)
+
+
+def test_nothing_to_export(profile: Profile, tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        export_bundle(Index(None, profile), tmp_path / "x")
+    assert not list(tmp_path.iterdir())
+
+
+def rewritten(
+    bundle: Path,
+    target: Path,
+    *,
+    manifest: Callable[[dict], object] = lambda m: m,
+    name: Callable[[str], str] = lambda n: n,
+    content: Callable[[bytes], bytes] = lambda c: c,
+    compression: int = zipfile.ZIP_STORED,
+    more: dict[str, bytes] | None = None,
+) -> Path:
+    """The bundle with something changed; checksums of the manifest are left out."""
+    with zipfile.ZipFile(bundle) as old, zipfile.ZipFile(target, "w", compression) as new:
+        for info in old.infolist():
+            data = old.read(info)
+            if info.filename == "manifest.json":
+                record = json.loads(data)
+                record.pop("checksum")
+                record["schema_version"] = 1
+                new.writestr("manifest.json", json.dumps(manifest(record)))
+            else:
+                new.writestr(name(info.filename), content(data))
+        for extra, data in (more or {}).items():
+            new.writestr(extra, data)
+    return target
+
+
+def first_segment(change: dict[str, object]) -> Callable[[dict], object]:
+    return lambda m: m | {"segments": [m["segments"][0] | change, *m["segments"][1:]]}
+
+
+CRAFTED: dict[str, dict] = {
+    "a path that climbs out": {"name": lambda n: "../../" + n},
+    "an absolute path": {"name": lambda n: "/tmp/" + n.split("/")[-1]},
+    "a manifest that names a path": {"manifest": first_segment({"name": "../../../etc/x"})},
+    "a member too many": {"more": {"evil.py": b"print(1)"}},
+    "a manifest twice": {"more": {"manifest.json": b"{}"}},
+    "a zip bomb": {"compression": zipfile.ZIP_DEFLATED, "content": lambda c: bytes(10**7)},
+    "another content": {"content": lambda c: c[:-1] + b"!"},
+    "a huge length": {"manifest": first_segment({"n_bytes": 10**15})},
+    "no object": {"manifest": lambda m: [1]},
+    "deep nesting": {"manifest": lambda m: m | {"model": json.loads("[" * 500 + "]" * 500)}},
+    "another search folder": {"manifest": lambda m: m | {"search": "../tantivy"}},
+    "deleted numbers that do not ascend": {"manifest": first_segment({"deleted": [5, 1]})},
+}
+
+
+@pytest.mark.parametrize("what", CRAFTED)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_crafted_bundle_is_refused(
+    bundle: Path, tmp_path: Path, profile: Profile, what: str
+) -> None:
+    crafted = rewritten(bundle, tmp_path / "crafted", **CRAFTED[what])
+    index = Index(tmp_path / "index", profile)
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
+    with pytest.raises(IndexStorageError):
+        import_bundle(index, crafted)
+    after = set(tmp_path.rglob("*")) - {tmp_path / "index" / "writer.lock"}
+    assert after == set(before)
+    assert texts(index) == {}
+
+
+def test_the_harness_makes_bundles_that_are_good(
+    bundle: Path, tmp_path: Path, profile: Profile
+) -> None:
+    """Or the test above would prove nothing."""
+    index = Index(None, profile)
+    import_bundle(index, rewritten(bundle, tmp_path / "same"))
+    assert texts(index) == {"a": "red roses", "b": "blue sky"}
+
+
+def test_members_that_share_their_bytes(bundle: Path, tmp_path: Path, profile: Profile) -> None:
+    """The bomb without compression: many names for the same bytes."""
+    target = tmp_path / "overlap"
+    with zipfile.ZipFile(target, "w") as new:
+        new.writestr("manifest.json", b"x" * 1000)
+        info = new.infolist()[0]
+        for n in range(50):
+            twin = zipfile.ZipInfo(f"m{n}")
+            twin.header_offset, twin.CRC = info.header_offset, info.CRC
+            twin.file_size = twin.compress_size = info.file_size
+            new.filelist.append(twin)
+            new.NameToInfo[twin.filename] = twin
+    with pytest.raises(IndexStorageError, match="larger than it is"):
+        import_bundle(Index(None, profile), target)
+
+
+@given(data=st.data())
+def test_any_changed_bundle_is_the_same_or_refused(bundle: Path, data: st.DataObject) -> None:
+    content = bytearray(bundle.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        what = data.draw(st.sampled_from(["set", "cut", "insert", "copy"]))
+        place = data.draw(st.integers(0, len(content) - 1))
+        if what == "set":
+            content[place] = data.draw(st.integers(0, 255))
+        elif what == "cut":
+            del content[place : place + data.draw(st.integers(1, 50))]
+        elif what == "insert":
+            content[place:place] = data.draw(st.binary(max_size=50))
+        else:
+            content[place:place] = content[: data.draw(st.integers(0, 200))]
+        if not content:
+            break
+    changed = bundle.parent / f"changed-{random.getrandbits(64):x}"
+    changed.write_bytes(content)
+    index = Index(None, random_profile())
+    try:
+        import_bundle(index, changed)
+        assert texts(index) == {"a": "red roses", "b": "blue sky"}
+    except IndexStorageError:
+        pass
+    finally:
+        changed.unlink()
+
+
+@given(data=st.data())
+@settings(max_examples=30)
+def test_a_bundle_whose_checksums_fit_any_segment(bundle: Path, data: st.DataObject) -> None:
+    """Whoever makes a bundle makes its checksums: what they cover has to be harmless by itself."""
+
+    def changed(content: bytes) -> bytes:
+        new = bytearray(content)
+        header = struct.unpack("<Q", content[:8])[0] + 8
+        listing = header + json.loads(content[8:header])["documents"]["data_offsets"][0]
+        first = data.draw(st.sampled_from([0, header, listing]))  # mostly where it means something
+        for _ in range(data.draw(st.integers(1, 4))):
+            place = data.draw(st.integers(first, len(new) - 1))
+            piece = data.draw(st.binary(min_size=1, max_size=8))
+            new[place : place + data.draw(st.sampled_from([0, len(piece)]))] = piece
+        digests.append((hashlib.sha256(new).hexdigest(), len(new)))
+        return bytes(new)
+
+    def signed(record: dict) -> dict:
+        for segment, (digest, size) in zip(record["segments"], digests, strict=True):
+            segment.update(sha256=digest, n_bytes=size, listing_sha256=None)
+        return record
+
+    digests: list[tuple[str, int]] = []
+    path = bundle.parent / "signed"
+    rewritten(bundle, path, content=changed)  # once for the segments, once for their checksums
+    with zipfile.ZipFile(path) as made:
+        contents = iter([made.read(n) for n in made.namelist() if n != "manifest.json"])
+    rewritten(bundle, path, content=lambda _: next(contents), manifest=signed)
+    index = Index(None, random_profile())
+    with contextlib.suppress(IndexStorageError):
+        import_bundle(index, path)
+    for text in texts(index).values():  # of a document that was taken in: sound, whatever it says
+        assert isinstance(text, str)
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_are_no_bundle(bundle: Path, content: bytes) -> None:
+    path = bundle.parent / "bytes"
+    for data in (content, content + b"PK\x05\x06" + bytes(18)):  # the second: an empty zip file
+        path.write_bytes(data)
+        with pytest.raises(IndexStorageError):
+            import_bundle(Index(None, random_profile()), path)
