@@ -24,9 +24,13 @@ from s3_retriever.ingestion import AddReport, add_documents, checked_documents
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.query_cache import QueryCache
 from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.profiles.cards import DEFAULT_PROFILE
 from s3_retriever.profiles.profile import Profile
+from s3_retriever.retrieval.fusion import highest_score
 from s3_retriever.retrieval.pipeline import Retriever
+from s3_retriever.retrieval.presets import preset_named
 from s3_retriever.retrieval.query import question_ids
+from s3_retriever.retrieval.similarity import similarities
 from s3_retriever.search.filters import Filter
 from s3_retriever.settings import DensitySettings, Mode, RetrieveSettings, ScanSettings, Scoring
 from s3_retriever.storage.bundle import Imported
@@ -36,11 +40,9 @@ from s3_retriever.storage.index import Index
 from s3_retriever.storage.maintenance import Compaction
 from s3_retriever.storage.namespaces import check_namespace, namespace_folder, namespaces_in
 from s3_retriever.storage.view import View
-from s3_retriever.types import Document, Span
+from s3_retriever.types import Document, Span, SpanRef
 
 __all__ = ["AddReport", "CompressedContext", "Engine"]
-
-DEFAULT_PROFILE = "smollm2-135m-instruct"
 
 
 class Engine:
@@ -81,7 +83,7 @@ class Engine:
         self.profile = profile
         self.scan_settings = scan or ScanSettings()
         self.retrieve_settings = retrieve or profile.default_settings
-        self.documents = Documents(Index(Path(path) if path is not None else None, profile))
+        self.documents = Documents(Index(Path(path) if path is not None else None, profile.card))
         self._scanner = Scanner(llm, profile, self.scan_settings)
         self._retriever = Retriever(llm, profile)
         self._namespaces: dict[str, Engine] = {}
@@ -553,6 +555,25 @@ class Engine:
             "model": self.llm.name,
             **self.llm.describe(),
         }
+
+    def similarities(self, refs: Sequence[SpanRef]) -> np.ndarray:
+        """How alike pieces of indexed text are, by the model's features in them.
+
+        Returns:
+            ``(n, n)`` float32 cosines in [0, 1] (:func:`~.retrieval.similarity.similarities`).
+        """
+        return similarities(self.documents.view, refs)
+
+    def highest_score(
+        self, mode: Mode = "hybrid", settings: RetrieveSettings | None = None
+    ) -> float:
+        """The score of a span that every leg of a mode finds best: 1 on a relative scale.
+
+        Raises:
+            InputError: an unknown mode.
+        """
+        used = settings or self.retrieve_settings
+        return highest_score(preset_named(mode).weights(used), used.fusion.paragraph_weight)
 
     # what can be done with documents without the model: see Documents
 

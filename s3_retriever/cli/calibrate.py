@@ -69,7 +69,8 @@ def calibrate(
     Only heads whose keys the profile codes can be chosen. A question takes 2 to 3 seconds on two
     CPU cores with SmolLM2-135M; the keys of one context at a time are in memory (about 30 MB).
     """
-    from s3_retriever.engine import DEFAULT_PROFILE, Engine
+    from s3_retriever.engine import Engine
+    from s3_retriever.profiles.cards import DEFAULT_PROFILE
     from s3_retriever.training.calibration.profiles import refuse_folder
 
     # what can fail is tried before minutes of measuring, not after them

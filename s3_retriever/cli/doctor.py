@@ -14,7 +14,6 @@ from s3_retriever.cli.opening import existing_manifest, profile_of
 from s3_retriever.cli.options import DeviceOption, IndexOption, ModelOption, ProfileOption
 
 if TYPE_CHECKING:
-    from s3_retriever.profiles.profile import Profile
     from s3_retriever.storage.repair import Repaired
     from s3_retriever.types import Document, EncodedDocument
 
@@ -52,16 +51,17 @@ def _examine(
 
     manifest = existing_manifest(folder, repair=mend)
     with waiting(f"checking {folder} ..."):
-        from s3_retriever.profiles.profile import Profile
+        from s3_retriever.profiles.cards import load_card
 
-        loaded = Profile.load(profile or profile_of(manifest, folder))
-        found = [] if mend else list(problems(folder, loaded))
+        name = profile or profile_of(manifest, folder)
+        card = load_card(name)
+        found = [] if mend else list(problems(folder, card))
     if mend:
         from s3_retriever.storage.repair import repair
 
         with waiting("repairing ..."):
-            report = repair(folder, loaded, _reader(loaded, model, device))
-            found = list(problems(folder, loaded))
+            report = repair(folder, card, _reader(name, model, device))
+            found = list(problems(folder, card))
         _show(found)
         _say("the search part was built anew", "green")
         _report(report, folder)
@@ -73,15 +73,17 @@ def _examine(
 
 
 def _reader(
-    profile: Profile, model: str | None, device: str | None
+    name: str, model: str | None, device: str | None
 ) -> Callable[[Sequence[Document]], Iterable[EncodedDocument]]:
     """What reads texts again; the model is loaded only if there are any."""
 
     def rescan(documents: Sequence[Document]) -> Iterable[EncodedDocument]:
         from s3_retriever.encoding.scanner import Scanner
         from s3_retriever.models.transformers import TransformersModel
+        from s3_retriever.profiles.profile import Profile
         from s3_retriever.settings import ScanSettings
 
+        profile = Profile.load(name)
         card = profile.card
         revision = card.revision if model is None else None
         llm = TransformersModel.load(model or card.model, revision=revision, device=device)

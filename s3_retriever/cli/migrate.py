@@ -34,7 +34,7 @@ def migrate(
     """Read an index's texts again with another profile, into a new index."""
     source = namespace_folder(folder, namespace)
     manifest = existing_manifest(source)
-    from s3_retriever.engine import DEFAULT_PROFILE
+    from s3_retriever.profiles.cards import DEFAULT_PROFILE
     from s3_retriever.storage.snapshot import read_snapshot
 
     documents = read_snapshot(source, manifest).documents()

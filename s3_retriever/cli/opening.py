@@ -41,7 +41,7 @@ def profile_of(manifest: Manifest, folder: Path) -> str:
     Raises:
         InputError: it is not a shipped one.
     """
-    from s3_retriever.profiles.profile import shipped_profiles
+    from s3_retriever.profiles.cards import shipped_profiles
 
     if manifest.profile not in shipped_profiles():
         raise InputError(
@@ -71,8 +71,9 @@ def open_engine(
     there = (folder / "manifest.json").exists()
     manifest = existing_manifest(folder) if there or not create else None
     with waiting(f"opening {folder} ...") as say:
-        from s3_retriever.engine import DEFAULT_PROFILE, Engine
+        from s3_retriever.engine import Engine
         from s3_retriever.models.transformers import TransformersModel
+        from s3_retriever.profiles.cards import DEFAULT_PROFILE
         from s3_retriever.profiles.profile import Profile
 
         if profile is None:
@@ -96,10 +97,9 @@ def open_index(folder: Path, profile: str | None, *, create: bool = False) -> In
     there = (folder / "manifest.json").exists()
     manifest = existing_manifest(folder) if there or not create else None
     with waiting(f"opening {folder} ..."):
-        from s3_retriever.engine import DEFAULT_PROFILE
-        from s3_retriever.profiles.profile import Profile
+        from s3_retriever.profiles.cards import DEFAULT_PROFILE, load_card
         from s3_retriever.storage.index import Index
 
         if profile is None:
             profile = profile_of(manifest, folder) if manifest else DEFAULT_PROFILE
-        return Index(folder, Profile.load(profile))
+        return Index(folder, load_card(profile))

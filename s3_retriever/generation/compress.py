@@ -122,7 +122,7 @@ class Compressor:
                 self._kept.popitem(last=False)
         with kept.lock:
             if kept.view is None:
-                index = Index(None, self._profile)
+                index = Index(None, self._profile.card)
                 with index.writing():
                     index.commit(list(self._scanner.scan([document])))
                 kept.view = index.view

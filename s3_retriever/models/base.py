@@ -172,5 +172,8 @@ class LanguageModel(KeyReader, QueryReader, LikelihoodJudge, Chat, Protocol):
     def name(self) -> str:
         """Hub id, folder or file that the weights came from."""
 
+    def weights_digest(self, last_layer: int) -> str:
+        """SHA-256 that tells these weights, up to a layer, from those of any other fine-tune."""
+
     def describe(self) -> Mapping[str, str | int]:
         """``device``, ``dtype`` and ``weight_bytes`` (shared ones counted once)."""

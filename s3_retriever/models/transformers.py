@@ -19,7 +19,7 @@ from torch import Tensor
 
 from s3_retriever.errors import InputError, ModelError
 from s3_retriever.models.families import AttentionLayout, layout_of
-from s3_retriever.models.hooks import Projections, tap
+from s3_retriever.models.hooks import Projections, decoder_layers, tap
 from s3_retriever.models.query_likelihood import question_log_likelihoods
 from s3_retriever.models.weights import find_weights, quiet_transformers
 from s3_retriever.text import check_text
@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 _PLACE = "\ue000{}\ue001"
 _PLACES = re.compile("\ue000(\\d+)\ue001")
+
+_SAMPLED = 1 << 16
 
 _HALF = "\N{REPLACEMENT CHARACTER}"
 """What the bytes of an unfinished character decode to."""
@@ -246,6 +248,26 @@ class TransformersModel:
     def question_log_likelihoods(self, passages: Sequence[np.ndarray], question: str) -> np.ndarray:
         """See :class:`~s3_retriever.models.base.LikelihoodJudge`."""
         return question_log_likelihoods(self, passages, question)
+
+    def weights_digest(self, last_layer: int) -> str:
+        """SHA-256 that tells these weights, up to a layer, from those of any other fine-tune.
+
+        Of each tensor at most 65,536 numbers at equal distances count, as bfloat16, so that it is
+        the same in any dtype the weights are loaded in and costs a moment.
+
+        Args:
+            last_layer: layers after it decide no code and are left out.
+        """
+        digest = hashlib.sha256()
+        decoder = self.model.get_decoder()
+        parts = [decoder.get_input_embeddings(), *decoder_layers(self.model)[: last_layer + 1]]
+        for number, part in enumerate(parts):
+            for name, tensor in part.named_parameters():
+                flat = tensor.detach().flatten()
+                sample = flat[:: max(1, len(flat) // _SAMPLED)].to(torch.bfloat16).cpu()
+                digest.update(f"{number}.{name}:{len(flat)}".encode())
+                digest.update(sample.view(torch.int16).numpy().tobytes())
+        return digest.hexdigest()
 
     def describe(self) -> dict[str, str | int]:
         """``device``, ``dtype`` and ``weight_bytes`` (shared ones counted once)."""

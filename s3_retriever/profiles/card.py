@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +15,10 @@ __all__ = ["SCHEMA", "Head", "Hookpoint", "ProfileCard", "hookpoint_folder"]
 
 SCHEMA = 1
 """Version of the profile format."""
+
+
+_READ_WITH_A_QUESTION = {"heads", "query_adapter_sha256", "fusion", "question_prompt"}
+"""Fields that stored codes do not depend on."""
 
 
 class _Record(BaseModel):
@@ -87,6 +93,16 @@ class ProfileCard(_Record):
     def layers(self) -> tuple[int, ...]:
         """The layers that are read, ascending, each once."""
         return tuple(sorted({h.layer for h in self.hookpoints}))
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of everything stored codes depend on.
+
+        Heads, weights, the query adapter and the question's prompt are left out: they are read
+        when a question is asked, so calibrating them anew leaves an index valid.
+        """
+        card = self.model_dump(mode="json", exclude=_READ_WITH_A_QUESTION | {"name", "training"})
+        return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
 
     @model_validator(mode="after")
     def _consistent(self) -> ProfileCard:

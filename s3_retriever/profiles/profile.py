@@ -7,27 +7,20 @@ shipped with the package, others come from ``s3-retriever train``.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from s3_retriever.encoding.autoencoder import TopKSae
 from s3_retriever.errors import ProfileError
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.families import AttentionLayout
 from s3_retriever.models.weights import sha256_of
-from s3_retriever.profiles.card import SCHEMA, ProfileCard
+from s3_retriever.profiles.card import ProfileCard
+from s3_retriever.profiles.cards import find_profile, load_card
 from s3_retriever.profiles.query_adapter import ADAPTER_FILE, QueryAdapter
 from s3_retriever.settings import FusionSettings, RetrieveSettings
 
-__all__ = ["Profile", "shipped_profiles"]
-
-_READ_WITH_A_QUESTION = {"heads", "query_adapter_sha256", "fusion", "question_prompt"}
-"""Fields that stored codes do not depend on."""
+__all__ = ["Profile"]
 
 
 @dataclass(frozen=True)
@@ -54,19 +47,8 @@ class Profile:
             ProfileError: nothing there, a file is missing, truncated, altered, or of a newer
                 schema.
         """
-        folder = _find(name_or_folder)
-        try:
-            record = json.loads((folder / "profile.json").read_text(encoding="utf-8"))
-            if not isinstance(record, dict):
-                raise ValueError("profile.json holds no object")
-            if record.get("schema_version") != SCHEMA:
-                raise ProfileError(
-                    f"profile {folder} has schema version {record.get('schema_version')}, this "
-                    f"release reads {SCHEMA}; upgrade s3-retriever or train the profile again"
-                )
-            card = ProfileCard.model_validate(record)
-        except (OSError, ValueError, ValidationError) as e:
-            raise ProfileError(f"{folder / 'profile.json'} cannot be read: {e}") from e
+        folder = find_profile(name_or_folder)
+        card = load_card(folder)
         saes = []
         for hookpoint in card.hookpoints:
             sae = TopKSae.load(folder / hookpoint.folder)
@@ -93,18 +75,6 @@ class Profile:
     def default_settings(self) -> RetrieveSettings:
         """Every stage's settings, with the legs' weights that were learned for this model."""
         return RetrieveSettings(fusion=self.card.fusion or FusionSettings())
-
-    @property
-    def fingerprint(self) -> str:
-        """Digest of everything stored codes depend on.
-
-        Heads, weights, the query adapter and the question's prompt are left out: they are read
-        when a question is asked, so calibrating them anew leaves an index valid.
-        """
-        card = self.card.model_dump(
-            mode="json", exclude=_READ_WITH_A_QUESTION | {"name", "training"}
-        )
-        return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
 
     def check_llm(self, llm: LanguageModel) -> None:
         """Make sure that ``llm`` is the model this profile was made for.
@@ -153,22 +123,3 @@ def layout_key(layout: AttentionLayout) -> tuple[str, int, int, int, int]:
         layout.n_kv_heads,
         layout.head_dim,
     )
-
-
-def shipped_profiles() -> dict[str, Path]:
-    """Profiles inside the package, by name."""
-    root = Path(str(resources.files("s3_retriever"))) / "data" / "profiles"
-    return {p.parent.name: p.parent for p in sorted(root.glob("*/profile.json"))}
-
-
-def _find(name_or_folder: str | Path) -> Path:
-    shipped = shipped_profiles()
-    if str(name_or_folder) in shipped:
-        return shipped[str(name_or_folder)]
-    folder = Path(name_or_folder).expanduser()
-    if not (folder / "profile.json").is_file():
-        raise ProfileError(
-            f"no profile {str(name_or_folder)!r}: it is neither shipped ({', '.join(shipped)}) "
-            "nor a folder with a profile.json; make one with: s3-retriever train --model ..."
-        )
-    return folder

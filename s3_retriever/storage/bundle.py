@@ -15,7 +15,7 @@ from pathlib import Path
 
 from s3_retriever.errors import IndexStorageError, InputError
 from s3_retriever.models.weights import sha256_of
-from s3_retriever.profiles.profile import Profile
+from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.storage.files import sync_folder
 from s3_retriever.storage.index import Index
 from s3_retriever.storage.manifest import MANIFEST, Manifest, SegmentRecord
@@ -77,7 +77,7 @@ def import_bundle(index: Index, path: Path) -> Imported:
             manifest = _manifest_of(bundle, path, os.fstat(raw.fileno()).st_size)
             index.check(manifest, str(path))
             with tempfile.TemporaryDirectory(prefix="s3-retriever-") as scratch, index.writing():
-                return _take_in(index, _batches(bundle, manifest, Path(scratch), index.profile))
+                return _take_in(index, _batches(bundle, manifest, Path(scratch), index.card))
     except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError, RuntimeError) as e:
         raise IndexStorageError(f"bundle {path} cannot be read: {e}") from e
 
@@ -128,7 +128,7 @@ def _manifest_of(bundle: zipfile.ZipFile, path: Path, size: int) -> Manifest:
 
 
 def _batches(
-    bundle: zipfile.ZipFile, manifest: Manifest, scratch: Path, profile: Profile
+    bundle: zipfile.ZipFile, manifest: Manifest, scratch: Path, card: ProfileCard
 ) -> Iterator[list[EncodedDocument]]:
     """The live documents of every segment, checked, in pieces that fit into memory."""
     for record in manifest.segments:
@@ -139,7 +139,7 @@ def _batches(
         if sha256_of(path) != record.sha256:
             raise IndexStorageError(f"segment {record.name} of the bundle is damaged")
         segment = Segment.open(path, record.listing_sha256)
-        if not segment.suits(profile):
+        if not segment.suits(card):
             raise IndexStorageError(f"segment {record.name} of the bundle has another shape")
         gone = set(record.deleted)
         batch: list[EncodedDocument] = []
@@ -147,7 +147,7 @@ def _batches(
         for ordinal, entry in enumerate(segment.entries):
             if ordinal in gone:
                 continue
-            if not segment.fits(entry, profile.card.n_latents):
+            if not segment.fits(entry, card.n_latents):
                 raise IndexStorageError(f"the codes of document {entry.id!r} are out of range")
             batch.append(segment.encoded(entry))
             waiting += entry.n_tokens

@@ -10,7 +10,7 @@ from typing import Literal
 
 from s3_retriever.errors import IndexMismatchError, IndexStorageError
 from s3_retriever.models.weights import sha256_of
-from s3_retriever.profiles.profile import Profile
+from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.search.base import BlockIndex
 from s3_retriever.storage.files import read_sealed
 from s3_retriever.storage.folder import IndexFolder
@@ -93,7 +93,7 @@ def damages(files: IndexFolder, manifest: Manifest) -> Iterator[Damage]:
             yield Damage(record, "has a damaged second listing", fates, segment)
 
 
-def problems(folder: Path, profile: Profile) -> Iterator[str]:
+def problems(folder: Path, card: ProfileCard) -> Iterator[str]:
     """What a thorough look finds wrong, one sentence each; nothing if all is well.
 
     Raises:
@@ -114,22 +114,22 @@ def problems(folder: Path, profile: Profile) -> Iterator[str]:
     if hurt or of_search:
         return  # what an index says that is damaged is worth nothing
     try:
-        index = Index(folder, profile)
+        index = Index(folder, card)
     except IndexMismatchError:
         raise
     except IndexStorageError as e:
         yield str(e)
         return
-    yield from _content_problems(index, profile)
+    yield from _content_problems(index, card)
 
 
-def _content_problems(index: Index, profile: Profile) -> Iterator[str]:
+def _content_problems(index: Index, card: ProfileCard) -> Iterator[str]:
     """What checksums cannot tell: whether the parts fit each other."""
     snapshot = index.snapshot
     for record in snapshot.manifest.segments:
         segment = snapshot.segments[record.name]
         for entry in _live(segment.entries, record):
-            if not segment.fits(entry, profile.card.n_latents):
+            if not segment.fits(entry, card.n_latents):
                 yield f"the codes of document {entry.id!r} are none of this profile's"
         expected = sum(e.n_blocks for e in _live(segment.entries, record))
         found = _blocks(index.candidates, record.name)

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from s3_retriever.errors import IndexMismatchError, IndexStorageError
-from s3_retriever.profiles.profile import Profile
+from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.search.base import BlockIndex
 from s3_retriever.search.tantivy import TantivyIndex
 from s3_retriever.storage.files import write_durably
@@ -39,12 +39,12 @@ _Segments = Mapping[str, Segment]
 class Index:
     """Coded documents on disk (or in memory), with one writer at a time."""
 
-    def __init__(self, folder: Path | None, profile: Profile, *, view: View | None = None) -> None:
+    def __init__(self, folder: Path | None, card: ProfileCard, *, view: View | None = None) -> None:
         """Open the index in ``folder``, or make ready to create one; ``None`` is in memory.
 
         Args:
             folder: is created if need be.
-            profile: whose codes the index holds.
+            card: of the profile whose codes the index holds.
             view: what was found in a folder that does not open any more (for repair).
 
         Raises:
@@ -52,7 +52,7 @@ class Index:
             IndexMismatchError: it was written with another profile or schema version.
         """
         self.folder = folder
-        self.profile = profile
+        self.card = card
         self._files = IndexFolder(folder) if folder is not None else None
         self._publishing = threading.Lock()
         self._stamp = self._look()
@@ -98,11 +98,11 @@ class Index:
         Raises:
             IndexMismatchError: it was not; names both sides and the way out.
         """
-        if manifest.fingerprint == self.profile.fingerprint:
+        if manifest.fingerprint == self.card.fingerprint:
             return
-        card = self.profile.card
+        card = self.card
         theirs = f"{manifest.model}, fingerprint {manifest.fingerprint[:12]}"
-        ours = f"{card.model}, fingerprint {self.profile.fingerprint[:12]}"
+        ours = f"{card.model}, fingerprint {self.card.fingerprint[:12]}"
         if manifest.tokenizer not in (None, card.tokenizer_sha256):
             theirs += f", tokenizer {str(manifest.tokenizer)[:12]}"
             ours += f", tokenizer {card.tokenizer_sha256[:12]}"
@@ -265,7 +265,7 @@ class Index:
     def _write_segment(self, coded: Sequence[EncodedDocument]) -> tuple[Segment, SegmentRecord]:
         number = self.snapshot.manifest.generation + 1
         name = f"{number:08d}-{secrets.token_hex(4)}"  # a leftover of a crash is never reused
-        segment = Segment.build(name, coded, self.profile.card.n_latents)
+        segment = Segment.build(name, coded, self.card.n_latents)
         digest, listing_digest, n_bytes = "0" * 64, None, 0
         if self._files is not None:
             path = self._files.segment(name)
@@ -351,7 +351,7 @@ class Index:
         return View(snapshot, candidates)
 
     def _open_candidates(self, manifest: Manifest | None, *, create: bool = False) -> TantivyIndex:
-        card = self.profile.card
+        card = self.card
         folder = self._files.search(manifest) if self._files and manifest else None
         return TantivyIndex.open(folder, len(card.hookpoints), card.n_latents, create=create)
 
@@ -364,18 +364,18 @@ class Index:
                 f"{record.n_bytes}; run: s3-retriever doctor"
             )
         segment = Segment.open(path, record.listing_sha256)
-        if not segment.suits(self.profile):
+        if not segment.suits(self.card):
             raise IndexStorageError(
                 f"segment {path} has codes of another shape than profile "
-                f"{self.profile.card.name!r}; run: s3-retriever doctor"
+                f"{self.card.name!r}; run: s3-retriever doctor"
             )
         return segment
 
     def _empty_manifest(self) -> Manifest:
-        card = self.profile.card
+        card = self.card
         return Manifest(
             schema_version=SCHEMA,
-            fingerprint=self.profile.fingerprint,
+            fingerprint=self.card.fingerprint,
             profile=card.name,
             model=card.model,
             tokenizer=card.tokenizer_sha256,

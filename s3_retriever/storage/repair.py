@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s3_retriever.errors import IndexStorageError
-from s3_retriever.profiles.profile import Profile
+from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.search.tantivy import TantivyIndex
 from s3_retriever.storage.check import Damage, damages, read_manifest
 from s3_retriever.storage.folder import IndexFolder
@@ -40,14 +40,14 @@ class Repaired:
     """Segments of which not even the ids are left."""
 
 
-def repair(folder: Path, profile: Profile, rescan: Rescan | None = None) -> Repaired:
+def repair(folder: Path, card: ProfileCard, rescan: Rescan | None = None) -> Repaired:
     """Rebuild the search part from the forward store, and damaged segments from what is left.
 
     The index changes in one commit at the end. Damaged files are kept in ``damaged/``.
 
     Args:
         folder: of the index.
-        profile: it was made with.
+        card: of the profile it was made with.
         rescan: reads documents whose text survives and whose codes do not; without it they count
             as lost.
 
@@ -66,9 +66,8 @@ def repair(folder: Path, profile: Profile, rescan: Rescan | None = None) -> Repa
             for record in manifest.segments
             if record.name not in hurt
         }
-        card = profile.card
         nothing = TantivyIndex.open(None, len(card.hookpoints), card.n_latents)
-        index = Index(folder, profile, view=View(Snapshot(manifest, segments), nothing))
+        index = Index(folder, card, view=View(Snapshot(manifest, segments), nothing))
         for damage in hurt.values():
             _keep_aside(files, damage.record)
         files.remove_unnamed(manifest)

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from s3_retriever.errors import IndexStorageError
-from s3_retriever.profiles.profile import Profile
+from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.search.base import BLOCK_TOKENS, Block
 from s3_retriever.storage.files import write_durably
 from s3_retriever.text import find_bounds, language_of, whole_words
@@ -230,9 +230,8 @@ class Segment:
             self.ids[rows], self.activations[rows], self.starts[rows], self.ends[rows]
         )
 
-    def suits(self, profile: Profile) -> bool:
+    def suits(self, card: ProfileCard) -> bool:
         """Whether the arrays have the profile's sizes."""
-        card = profile.card
         return self.ids.shape[1:] == (len(card.hookpoints), card.k) and self.df.shape == (
             len(card.hookpoints),
             card.n_latents,

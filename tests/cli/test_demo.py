@@ -14,7 +14,7 @@ from s3_retriever.cli.demo import (
     sample_questions,
     sample_text,
 )
-from s3_retriever.profiles.profile import shipped_profiles
+from s3_retriever.profiles.cards import shipped_profiles
 from s3_retriever.types import Span
 from tests.cli.conftest import Run, Setup
 

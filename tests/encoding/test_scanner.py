@@ -269,7 +269,9 @@ def test_gpu_memory_does_not_grow_with_the_document(
     assert peaks[2] <= 1.01 * peaks[1]
 
 
-def test_a_prefix_as_long_as_the_window_is_refused(tiny: TransformersModel, profile: Profile) -> None:
+def test_a_prefix_as_long_as_the_window_is_refused(
+    tiny: TransformersModel, profile: Profile
+) -> None:
     card = profile.card.model_copy(update={"chunk_prefix": "word " * tiny.window})
     with pytest.raises(ProfileError, match="chunk_prefix"):
         Scanner(tiny, Profile(card, profile.saes), SETTINGS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s3_retriever.profiles.profile import shipped_profiles
+from s3_retriever.profiles.cards import shipped_profiles
 from s3_retriever.types import Document, Span
 
 PROFILE = "smollm2-135m-instruct"

@@ -253,7 +253,9 @@ def test_a_device_that_is_not_there(device: str, tmp_path: Path) -> None:
         TransformersModel.load(str(tmp_path), device=device)
 
 
-def test_the_beginning_of_text_token_stands_first_where_it_is_wanted(llm: TransformersModel) -> None:
+def test_the_beginning_of_text_token_stands_first_where_it_is_wanted(
+    llm: TransformersModel,
+) -> None:
     plain = llm.tokenize("Document:\n").ids.tolist()
     assert llm.prefix_ids("Document:\n", bos=False).tolist() == plain
     bos = llm.tokenizer.bos_token_id

@@ -16,7 +16,8 @@ from s3_retriever.errors import ProfileError
 from s3_retriever.models.transformers import TransformersModel
 from s3_retriever.models.weights import sha256_of
 from s3_retriever.profiles.card import Hookpoint
-from s3_retriever.profiles.profile import Profile, shipped_profiles
+from s3_retriever.profiles.cards import shipped_profiles
+from s3_retriever.profiles.profile import Profile
 from tests.tiny import tiny_llm, tiny_tokenizer, write_profile
 
 SITES = ((1, (0, 1)), (2, (1,)))
@@ -66,7 +67,7 @@ def test_a_profile_loads(folder: Path, tiny: TransformersModel) -> None:
         "layers.1.self_attn.k_proj.0-1",
         "layers.2.self_attn.k_proj.1",
     ]
-    assert Profile.load(str(folder)).fingerprint == profile.fingerprint
+    assert Profile.load(str(folder)).fingerprint == profile.card.fingerprint
     profile.check_llm(tiny)
 
 

@@ -31,7 +31,9 @@ def tiny() -> TransformersModel:
     return tiny_llm()
 
 
-def collect(llm: TransformersModel, folder: Path, text: str = TEXT, **changes: Any) -> list[np.ndarray]:
+def collect(
+    llm: TransformersModel, folder: Path, text: str = TEXT, **changes: Any
+) -> list[np.ndarray]:
     arguments = {"prefix": PREFIX, "bos": False, "scan": SCAN, "max_tokens": None, **changes}
     return collect_keys(llm, text, SITES, folder, **arguments)
 

@@ -75,7 +75,9 @@ def test_a_profile_from_text(tiny: TransformersModel, corpus: Path, tmp_path: Pa
     assert all(done <= total for _, done, total, _ in told)
 
 
-def test_the_last_twentieth_is_held_out(tiny: TransformersModel, corpus: Path, tmp_path: Path) -> None:
+def test_the_last_twentieth_is_held_out(
+    tiny: TransformersModel, corpus: Path, tmp_path: Path
+) -> None:
     n = tiny.count_tokens(corpus.read_text())
     told: list[float] = []
     make(tiny, corpus, tmp_path / "p", max_tokens=None, report=lambda *args: told.append(args[3]))
@@ -84,7 +86,9 @@ def test_the_last_twentieth_is_held_out(tiny: TransformersModel, corpus: Path, t
     assert n in told  # all were read
 
 
-def test_held_out_text_is_measured_on(tiny: TransformersModel, corpus: Path, tmp_path: Path) -> None:
+def test_held_out_text_is_measured_on(
+    tiny: TransformersModel, corpus: Path, tmp_path: Path
+) -> None:
     other = tmp_path / "other.txt"
     other.write_text("zq " * 200)
     own = make(tiny, corpus, tmp_path / "a", held_out=[corpus], max_tokens=None)

@@ -288,7 +288,7 @@ def cost(
 ) -> None:
     """Measure seconds and peak memory by context length, each system in its own process."""
     from s3_retriever.cli.demo import sample_documents, sample_questions
-    from s3_retriever.engine import DEFAULT_PROFILE
+    from s3_retriever.profiles.cards import DEFAULT_PROFILE
     from s3_retriever.text import sentences
     from s3_retriever_bench.analyses.cost import (
         CLOCKS,
@@ -351,7 +351,8 @@ def _check(json_out: Path | None, plot_out: Path | None) -> None:
 
 
 def _engine(profile: str | None, model: str | None, device: str | None) -> Engine:
-    from s3_retriever.engine import DEFAULT_PROFILE, Engine
+    from s3_retriever.engine import Engine
+    from s3_retriever.profiles.cards import DEFAULT_PROFILE
 
     with waiting("loading the model ..."):
         return Engine.from_profile(profile or DEFAULT_PROFILE, model=model, device=device)

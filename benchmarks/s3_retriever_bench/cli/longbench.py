@@ -52,7 +52,8 @@ def longbench(
     device: DeviceOption = None,
 ) -> None:
     """Answer LongBench with every system under one protocol: the published main table."""
-    from s3_retriever.engine import DEFAULT_PROFILE, Engine
+    from s3_retriever.engine import Engine
+    from s3_retriever.profiles.cards import DEFAULT_PROFILE
     from s3_retriever_bench.longbench.answers import AnswerFile
     from s3_retriever_bench.longbench.contexts import Shortener
     from s3_retriever_bench.longbench.figures import figures

@@ -54,9 +54,7 @@ class HeadOracle:
             for d in collection.documents
         }
         null = self._settings.scoring.null_question
-        self._null = (
-            project_question(self._llm, self._profile, null) if null is not None else None
-        )
+        self._null = project_question(self._llm, self._profile, null) if null is not None else None
 
     def rank(self, question: str) -> list[Place]:
         """See :class:`~s3_retriever_bench.methods.method.Method`."""

@@ -18,7 +18,8 @@ from typing_extensions import Self
 from langchain_endogenous.adding import as_documents, get_documents, put_documents
 from langchain_endogenous.documents import from_document, from_span
 from langchain_endogenous.mmr import diverse
-from s3_retriever.engine import DEFAULT_PROFILE, Engine
+from s3_retriever.engine import Engine
+from s3_retriever.profiles.cards import DEFAULT_PROFILE
 from s3_retriever.retrieval.similarity import similarities
 from s3_retriever.search.filters import Filter
 from s3_retriever.settings import Mode, RetrieveSettings, Scoring

@@ -141,8 +141,10 @@ class AttentionScorer:
             total = torch.zeros(part.n_tokens)
             at = 0
             for logits, (_, _, weights) in zip(part.logits, self._lanes, strict=True):
-                whole = totals.logsumexp[at : at + logits.shape[1]].to(logits.device)
-                total = total + ((logits - whole).exp() @ weights).cpu()
+                lanes = slice(at, at + logits.shape[1])
+                highest = totals.highest[lanes].to(logits.device)
+                shares = (logits - highest).exp() / totals.sums[lanes].to(logits.device)
+                total = total + (shares @ weights).cpu()
                 at += logits.shape[1]
             scores: np.ndarray = (total * totals.n_tokens / self._weight).numpy()
             return scores

@@ -18,11 +18,22 @@ __all__ = ["PartialScores", "TokenScorer", "Totals", "merge_totals", "score_toke
 
 @dataclass(frozen=True)
 class Totals:
-    """What a softmax over all tokens needs to know of the tokens of one part."""
+    """What a softmax over all tokens needs to know of the tokens of one part.
+
+    It is the logsumexp of each lane (a query token of a head), in two numbers: their sum in
+    float32 would cost five digits of a share.
+    """
 
     n_tokens: int
-    logsumexp: Tensor
-    """``(n_lanes,)`` float32: of each lane's logits; a lane is a query token of a head."""
+    highest: Tensor
+    """``(n_lanes,)`` float32: the highest logit."""
+    sums: Tensor
+    """``(n_lanes,)`` float32: of the exponentials of the logits less the highest."""
+
+    @property
+    def logsumexp(self) -> Tensor:
+        """``(n_lanes,)`` float32."""
+        return self.highest + self.sums.log()
 
 
 @dataclass(frozen=True)
@@ -36,9 +47,9 @@ class PartialScores:
     @property
     def totals(self) -> Totals:
         """What other parts need to know of this one."""
-        if not self.logits:
-            return Totals(self.n_tokens, torch.zeros(0))
-        return Totals(self.n_tokens, torch.cat([part.logsumexp(0) for part in self.logits]))
+        highest = [part.amax(0) for part in self.logits]
+        sums = [(p - h).exp().sum(0) for p, h in zip(self.logits, highest, strict=True)]
+        return Totals(self.n_tokens, torch.cat(highest), torch.cat(sums))
 
 
 class TokenScorer(Protocol):
@@ -68,13 +79,16 @@ def merge_totals(parts: Sequence[Totals]) -> Totals:
     """The totals of several parts together.
 
     Example:
-        >>> part = Totals(2, torch.zeros(1))
+        >>> part = Totals(2, torch.zeros(1), torch.ones(1))
         >>> merged = merge_totals([part, part])
         >>> merged.n_tokens, round(float(merged.logsumexp.exp()), 3)
         (4, 2.0)
     """
-    stacked = torch.stack([part.logsumexp for part in parts])
-    return Totals(sum(part.n_tokens for part in parts), stacked.logsumexp(0))
+    highest = torch.stack([part.highest for part in parts])
+    sums = torch.stack([part.sums for part in parts])
+    top = highest.amax(0)
+    total = (sums * (highest - top).exp()).sum(0)
+    return Totals(sum(part.n_tokens for part in parts), top, total)
 
 
 def score_tokens(scorer: TokenScorer, batches: Sequence[TokenBatch]) -> np.ndarray:

@@ -11,7 +11,8 @@ from pathlib import Path
 from s3_retriever.errors import InputError
 from s3_retriever.models.weights import sha256_of
 from s3_retriever.profiles.card import Head, ProfileCard
-from s3_retriever.profiles.profile import Profile, shipped_profiles
+from s3_retriever.profiles.cards import shipped_profiles
+from s3_retriever.profiles.profile import Profile
 from s3_retriever.profiles.query_adapter import ADAPTER_FILE, QueryAdapter
 from s3_retriever.settings import FusionSettings
 

@@ -129,7 +129,9 @@ def test_what_is_carried_along_fits_half_the_window(
     assert sizes[0] - around <= 60
 
 
-def test_a_large_collection_is_refused_with_its_size(llm: TransformersModel, engine: Engine) -> None:
+def test_a_large_collection_is_refused_with_its_size(
+    llm: TransformersModel, engine: Engine
+) -> None:
     text = "The cat sat on the mat. " * 7200
     tokens = llm.count_tokens(text)
     assert tokens > 50_000

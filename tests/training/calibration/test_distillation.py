@@ -14,7 +14,10 @@ from s3_retriever.profiles.card import Head
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.retrieval.query import ProjectedQuestion
 from s3_retriever.training.calibration.distillation import distill
-from s3_retriever.training.calibration.distillation_examples import DistillationExample, distillation_examples
+from s3_retriever.training.calibration.distillation_examples import (
+    DistillationExample,
+    distillation_examples,
+)
 from s3_retriever.training.calibration.written_questions import written_questions
 from tests.tiny import tiny_llm, write_profile
 from tests.training.calibration.test_calibration import asked
@@ -68,7 +71,9 @@ def made_up(profile: Profile, n: int) -> list[DistillationExample]:
     return examples
 
 
-def test_the_student_learns_what_is_there_to_learn(tiny: TransformersModel, profile: Profile) -> None:
+def test_the_student_learns_what_is_there_to_learn(
+    tiny: TransformersModel, profile: Profile
+) -> None:
     found = distill(profile, tiny.layout, made_up(profile, 80), None)
     assert len(found.before) == 20
     assert found.losses[found.epoch] == min(found.losses)

@@ -83,7 +83,9 @@ def test_scores_are_shares_of_exact_attention(
     assert np.abs(scores).max() > 0.5
 
 
-def test_the_profile_decides_how_questions_are_put(tiny: TransformersModel, profile: Profile) -> None:
+def test_the_profile_decides_how_questions_are_put(
+    tiny: TransformersModel, profile: Profile
+) -> None:
     card = profile.card.model_copy(update={"question_prompt": ("{question}", "Why {question}")})
     context = HeadReader(tiny, profile).read(TEXT)
     usual = HeadReader(tiny, profile).scores(context, QUESTION)

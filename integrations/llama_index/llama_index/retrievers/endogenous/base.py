@@ -16,7 +16,8 @@ from llama_index.retrievers.endogenous.filters import to_filter
 from llama_index.retrievers.endogenous.nodes import from_span, to_document
 from typing_extensions import Self
 
-from s3_retriever.engine import DEFAULT_PROFILE, Engine
+from s3_retriever.engine import Engine
+from s3_retriever.profiles.cards import DEFAULT_PROFILE
 from s3_retriever.progress import reading_bar
 from s3_retriever.search.filters import Filter
 from s3_retriever.settings import Mode, RetrieveSettings, ScanSettings, Scoring

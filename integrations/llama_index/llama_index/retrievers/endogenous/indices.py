@@ -26,7 +26,8 @@ from llama_index.retrievers.endogenous.llms import EndogenousLLM
 from llama_index.retrievers.endogenous.nodes import own_metadata, ref_doc_id
 from typing_extensions import Self
 
-from s3_retriever.engine import DEFAULT_PROFILE, Engine
+from s3_retriever.engine import Engine
+from s3_retriever.profiles.cards import DEFAULT_PROFILE
 
 __all__ = ["EndogenousIndex"]
 
