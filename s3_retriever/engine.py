@@ -427,7 +427,7 @@ class Engine:
         Args:
             **others: chat models, pipelines, modules by name; what they share counts once.
         """
-        own = {"model": self.llm, "autoencoders": list(self.profile.saes)}
+        own = {"language_model": self.llm, "autoencoders": list(self.profile.saes)}
         return memory_report({**own, **others})
 
     def info(self) -> dict[str, Any]:
