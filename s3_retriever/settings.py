@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
 __all__ = [
     "CandidateSettings",
@@ -20,6 +27,7 @@ __all__ = [
     "Scoring",
     "ScoringSettings",
     "SpanSettings",
+    "Weights",
 ]
 
 Mode = str
@@ -48,6 +56,47 @@ def renamed(data: Any, names: Mapping[str, str]) -> Any:
     if not isinstance(data, Mapping):
         return data
     return {names.get(name, name): value for name, value in data.items()}
+
+
+class Weights(Mapping[str, float]):
+    """Weights by leg that cannot be changed, so that settings can be shared, hashed and compared.
+
+    Example:
+        >>> weights = Weights({"bm25": 2.0})
+        >>> weights["bm25"], weights == {"bm25": 2.0}, hash(weights) == hash(Weights(weights))
+        (2.0, True, True)
+    """
+
+    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+        """Copy ``weights``."""
+        self._weights = dict(weights or {})
+
+    def __getitem__(self, leg: str) -> float:
+        """The weight of a leg."""
+        return self._weights[leg]
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of legs."""
+        return iter(self._weights)
+
+    def __len__(self) -> int:
+        """Number of legs."""
+        return len(self._weights)
+
+    def __hash__(self) -> int:
+        """Of what :meth:`__eq__` compares."""
+        return hash(frozenset(self._weights.items()))
+
+    def __repr__(self) -> str:
+        """As a dictionary."""
+        return repr(self._weights)
+
+
+_WeightsField = Annotated[
+    Mapping[str, Annotated[float, Field(ge=0)]],
+    AfterValidator(Weights),
+    PlainSerializer(dict, return_type=dict[str, float]),
+]
 
 
 class _Settings(BaseModel):
@@ -156,7 +205,7 @@ class SpanSettings(_Settings):
 class FusionSettings(_Settings):
     """The union of the legs (published Eq. 8)."""
 
-    weights: Mapping[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    weights: _WeightsField = Field(default_factory=Weights)
     """Of the legs' relative scores, by leg, in place of the preset's own; 0 leaves a leg out."""
     bm25_spans: int = Field(default=40, ge=1)
     """Most spans from words."""
@@ -178,7 +227,7 @@ class FusionSettings(_Settings):
         weights = {leg: data[old] for old, leg in _OLDER_WEIGHTS.items() if old in data}
         others = {name: value for name, value in data.items() if name not in _OLDER_WEIGHTS}
         if weights:
-            others["weights"] = weights | dict(others.get("weights", {}))
+            others["weights"] = {**weights, **others.get("weights", {})}
         return others
 
 

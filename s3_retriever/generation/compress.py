@@ -11,9 +11,7 @@ from s3_retriever.encoding.scanner import Scanner
 from s3_retriever.errors import InputError
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.profiles.profile import Profile
-from s3_retriever.retrieval.pipeline import Retriever
-from s3_retriever.retrieval.presets import preset_named
-from s3_retriever.retrieval.query import check_question
+from s3_retriever.retrieval.pipeline import Retriever, check_asked
 from s3_retriever.settings import Mode, RetrieveSettings, Scoring
 from s3_retriever.storage.index import Index
 from s3_retriever.storage.segments import text_hash
@@ -85,8 +83,7 @@ class Compressor:
         """Arguments and errors are those of :meth:`Engine.compress`."""
         if max_tokens < 1:
             raise InputError(f"max_tokens must be at least 1, not {max_tokens}")
-        check_question(question)
-        preset_named(mode)
+        check_asked(question, mode, scoring)
         document = Document("context", text)
         if reason := problem_of(document):
             raise InputError(f"the text to compress: {reason}")

@@ -7,8 +7,11 @@ shipped with the package, others come from ``s3-retriever train``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import torch
 
 from s3_retriever.encoding.autoencoder import TopKSae
 from s3_retriever.errors import ProfileError
@@ -38,6 +41,9 @@ class Profile:
     """One for each of ``card.hookpoints``."""
     adapter: QueryAdapter | None = None
     """For the queries of ``card.heads``."""
+    _copies: dict[torch.device, Profile] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def load(cls, name_or_folder: str | Path) -> Profile:
@@ -75,6 +81,15 @@ class Profile:
     def default_settings(self) -> RetrieveSettings:
         """Every stage's settings, with the legs' weights that were learned for this model."""
         return RetrieveSettings(fusion=self.card.fusion or FusionSettings())
+
+    def on(self, device: torch.device) -> Profile:
+        """The profile with its autoencoders on a device: itself, or one copy that all share."""
+        if all(sae.W_dec.device == device for sae in self.saes):
+            return self
+        if device not in self._copies:
+            saes = tuple(copy.deepcopy(sae).to(device) for sae in self.saes)
+            self._copies.setdefault(device, replace(self, saes=saes))
+        return self._copies[device]
 
     def check_llm(self, llm: LanguageModel) -> None:
         """Make sure that ``llm`` is the model this profile was made for.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,6 +30,16 @@ class FusedSpan:
     scores: Mapping[str, float]
 
 
+class _Joined(NamedTuple):
+    """Spans that overlap, as one."""
+
+    ref: SpanRef
+    paragraph: int
+    """Number of the paragraph that it begins in, in its document."""
+    scores: dict[str, float]
+    """The best of each leg."""
+
+
 class SpanUnion:
     """Spans of all legs so far, those that overlap as one."""
 
@@ -36,7 +47,7 @@ class SpanUnion:
         """Empty; ``store`` gives paragraphs."""
         self._store = store
         self._order: dict[str, int] = {}  # documents, as legs named them first
-        self._spans: list[tuple[SpanRef, dict[str, float]]] = []
+        self._spans: list[_Joined] = []
         self._best: dict[str, float] = {}
 
     def add(self, leg: str, spans: Sequence[ScoredSpan]) -> None:
@@ -51,35 +62,35 @@ class SpanUnion:
         self._best[leg] = max(span.score for span in spans)
         for span in spans:
             self._order.setdefault(span.ref.doc_id, len(self._order))
-        found = self._spans + [(span.ref, {leg: span.score}) for span in spans]
-        found.sort(key=lambda f: (self._order[f[0].doc_id], f[0].start))
+        bounds = {span.ref.doc_id: self._store.bounds(span.ref.doc_id) for span in spans}
+        found = self._spans + [
+            _Joined(s.ref, bounds[s.ref.doc_id].paragraph_of(s.ref.start), {leg: s.score})
+            for s in spans
+        ]
+        found.sort(key=lambda item: (self._order[item.ref.doc_id], item.ref.start))
         self._spans = []
-        for ref, scores in found:
-            if self._spans and self._spans[-1][0].overlaps(ref):
-                before, merged = self._spans[-1]
-                ref = replace(before, end=max(before.end, ref.end))
-                scores = merged | {n: max(s, merged.get(n, s)) for n, s in scores.items()}
-                self._spans[-1] = (ref, scores)
+        for item in found:
+            if self._spans and self._spans[-1].ref.overlaps(item.ref):
+                self._spans[-1] = _join(self._spans[-1], item)
             else:
-                self._spans.append((ref, scores))
+                self._spans.append(item)
 
     def relative(self) -> dict[str, np.ndarray]:
         """``(n_spans,)`` by leg: its scores relative to its best; 0 where it said nothing."""
         return {
-            leg: np.array([said.get(leg, 0.0) for _, said in self._spans]) / best
+            leg: np.array([span.scores.get(leg, 0.0) for span in self._spans]) / best
             for leg, best in self._best.items()
         }
 
     def paragraphs(self) -> np.ndarray:
         """``(n_spans,)`` int64: a number for the paragraph that each begins in."""
-        bounds = {doc_id: self._store.bounds(doc_id) for doc_id in self._order}
         numbers: dict[tuple[str, int], int] = {}
-        keys = [(r.doc_id, bounds[r.doc_id].paragraph_of(r.start)) for r, _ in self._spans]
+        keys = [(span.ref.doc_id, span.paragraph) for span in self._spans]
         return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
     def spans(self) -> list[tuple[SpanRef, Mapping[str, float]]]:
         """Ranges and what each leg said of them, in the order of :meth:`relative`."""
-        return list(self._spans)
+        return [(span.ref, span.scores) for span in self._spans]
 
     def ranked(self, weights: Mapping[str, float], paragraph_weight: float) -> list[FusedSpan]:
         """Spans by the weighted sum of their relative scores, best first.
@@ -99,9 +110,16 @@ class SpanUnion:
         np.maximum.at(best, paragraphs, total)
         total += paragraph_weight * best[paragraphs]
         return [
-            FusedSpan(self._spans[n][0], float(total[n]), self._spans[n][1])
+            FusedSpan(self._spans[n].ref, float(total[n]), self._spans[n].scores)
             for n in np.argsort(-total, kind="stable")
         ]
+
+
+def _join(first: _Joined, second: _Joined) -> _Joined:
+    """Two spans that overlap, of which ``first`` begins no later."""
+    ref = replace(first.ref, end=max(first.ref.end, second.ref.end))
+    best = {leg: max(score, first.scores.get(leg, score)) for leg, score in second.scores.items()}
+    return _Joined(ref, first.paragraph, first.scores | best)
 
 
 def highest_score(weights: Mapping[str, float], paragraph_weight: float) -> float:

@@ -40,11 +40,12 @@ def find_passages(store: CodeStore, fused: Sequence[FusedSpan], most: int) -> It
         fused: candidates, best first.
         most: tokens of the longest passage; a longer paragraph is cut around its candidate.
     """
-    found: list[Passage] = []
+    found: dict[str, list[Passage]] = {}
     for item in fused:
-        if not any(passage.ref.holds(item.ref) for passage in found):
-            found.append(_around(store, item.ref, most))
-            yield found[-1]
+        earlier = found.setdefault(item.ref.doc_id, [])
+        if not any(passage.ref.holds(item.ref) for passage in earlier):
+            earlier.append(_around(store, item.ref, most))
+            yield earlier[-1]
 
 
 def _around(store: CodeStore, ref: SpanRef, most: int) -> Passage:

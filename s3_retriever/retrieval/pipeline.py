@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from copy import deepcopy
 from typing import get_args
-
-import numpy as np
 
 from s3_retriever.errors import InputError
 from s3_retriever.models.base import LanguageModel
@@ -15,17 +14,35 @@ from s3_retriever.retrieval.context import LegContext
 from s3_retriever.retrieval.fusion import FusedSpan, fill_budget
 from s3_retriever.retrieval.legs.registry import leg_named
 from s3_retriever.retrieval.presets import preset_named
-from s3_retriever.retrieval.query import ProjectedQuestion, check_question, project_question
+from s3_retriever.retrieval.query import (
+    ProjectedQuestion,
+    check_question,
+    project_question,
+    question_ids,
+)
 from s3_retriever.retrieval.scoring.attention import AttentionScorer, QuestionLanes
 from s3_retriever.retrieval.scoring.base import TokenScorer
 from s3_retriever.retrieval.scoring.coactivation import CoactivationScorer
+from s3_retriever.retrieval.spans import rows_touching
 from s3_retriever.search.base import CandidateSearch
 from s3_retriever.search.filters import Filter, compile_filter
 from s3_retriever.settings import RetrieveSettings, Scoring
 from s3_retriever.storage.base import CodeStore
-from s3_retriever.types import Span, TokenBatch, TokenScore
+from s3_retriever.types import Span, SpanRef, TokenScore
 
-__all__ = ["Retriever"]
+__all__ = ["Retriever", "check_asked"]
+
+
+def check_asked(question: str, mode: str, scoring: Scoring | None) -> None:
+    """Refuse what no index can answer, before anything is read.
+
+    Raises:
+        InputError: an empty question, an unknown mode or scoring.
+    """
+    check_question(question)
+    preset_named(mode)
+    if scoring is not None and scoring not in get_args(Scoring):
+        raise InputError(f"scoring must be one of {get_args(Scoring)}, not {scoring!r}")
 
 
 class Retriever:
@@ -36,6 +53,7 @@ class Retriever:
         self._llm = llm
         self._profile = profile
         self._null_lanes: dict[str, QuestionLanes] = {}
+        self._null_lock = threading.Lock()
 
     def retrieve(
         self,
@@ -86,8 +104,7 @@ class Retriever:
         )
         chosen = fill_budget(store, context.ranked(), max_tokens, k, self._llm.count_tokens)
         return [
-            _span(store, item, rank, context.batch if token_scores else None, context)
-            for rank, item in enumerate(chosen)
+            _span(context, item, rank, with_tokens=token_scores) for rank, item in enumerate(chosen)
         ]
 
     def find(
@@ -103,12 +120,8 @@ class Retriever:
         query_cache: QueryCache | None = None,
     ) -> LegContext:
         """What each leg proposes, before the budget; arguments and errors of :meth:`retrieve`."""
+        check_asked(question, mode, scoring)
         preset = preset_named(mode)
-        if scoring is not None and scoring not in get_args(Scoring):
-            raise InputError(f"scoring must be one of {get_args(Scoring)}, not {scoring!r}")
-        check_question(question)
-        if filter is not None:
-            compile_filter(filter)  # a wrong one is an error in an empty index, too
         context = LegContext(
             question,
             store=store,
@@ -123,6 +136,11 @@ class Retriever:
         if store.n_documents:
             for leg in context.weights:
                 context.add(leg, leg_named(leg).propose(context))
+            return context
+        if filter is not None:  # what is wrong is wrong in an empty index, too
+            compile_filter(filter)
+        if "features" in context.weights:
+            question_ids(self._llm, self._profile.card, question)
         return context
 
     def scorer(
@@ -162,17 +180,18 @@ class Retriever:
         return AttentionScorer(self._profile, lanes, null)
 
     def _null(self, text: str) -> QuestionLanes:
-        """The content-free question and its tables, made once."""
-        if text not in self._null_lanes:
-            projected = project_question(self._llm, self._profile.card, text)
-            self._null_lanes[text] = QuestionLanes(self._profile, self._llm.layout, projected)
-        return self._null_lanes[text]
+        """The content-free question with its tables, made once, whoever asks first."""
+        with self._null_lock:
+            if text not in self._null_lanes:
+                projected = project_question(self._llm, self._profile.card, text)
+                lanes = QuestionLanes(self._profile, self._llm.layout, projected)
+                _ = lanes.tables  # a cached property of two threads would be made twice
+                self._null_lanes[text] = lanes
+            return self._null_lanes[text]
 
 
-def _span(
-    store: CodeStore, item: FusedSpan, rank: int, batch: TokenBatch | None, context: LegContext
-) -> Span:
-    ref = item.ref
+def _span(context: LegContext, item: FusedSpan, rank: int, *, with_tokens: bool) -> Span:
+    store, ref = context.store, item.ref
     return Span(
         doc_id=ref.doc_id,
         start=ref.start,
@@ -182,17 +201,14 @@ def _span(
         scores=dict(item.scores),
         rank=rank,
         metadata=deepcopy(dict(store.metadata(ref.doc_id))),
-        tokens=() if batch is None else _tokens(batch, context.scores, item),
+        tokens=_tokens(context, ref) if with_tokens else (),
     )
 
 
-def _tokens(batch: TokenBatch, scores: np.ndarray, item: FusedSpan) -> tuple[TokenScore, ...]:
+def _tokens(context: LegContext, ref: SpanRef) -> tuple[TokenScore, ...]:
     """Scores of a span's tokens; tokens that were no candidates have none."""
-    ref = item.ref
-    found = []
-    for tokens, rows in batch.parts():
-        if tokens.doc_id == ref.doc_id:
-            inside = (batch.ends[rows] > ref.start) & (batch.starts[rows] < ref.end)
-            for n in rows.start + np.flatnonzero(inside):
-                found.append(TokenScore(int(batch.starts[n]), int(batch.ends[n]), float(scores[n])))
-    return tuple(found)
+    batch, scores = context.batch, context.scores
+    return tuple(
+        TokenScore(int(batch.starts[n]), int(batch.ends[n]), float(scores[n]))
+        for n in rows_touching(batch, ref)
+    )

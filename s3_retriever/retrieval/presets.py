@@ -9,7 +9,7 @@ from s3_retriever.errors import InputError
 from s3_retriever.retrieval.legs.registry import leg_named
 from s3_retriever.settings import RetrieveSettings
 
-__all__ = ["Preset", "mode_names", "preset_named", "register_preset"]
+__all__ = ["Preset", "mode_names", "preset_named", "register_preset", "unregister_preset"]
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,17 @@ class Preset:
     def weights(self, settings: RetrieveSettings) -> dict[str, float]:
         """Weights of the legs that are asked under some settings.
 
-        Those of ``settings.fusion.weights`` count; a leg of weight 0 is not asked, unless it is
-        the only one.
+        Those of ``settings.fusion.weights`` count in place of the preset's own. A leg of weight 0
+        is not asked; the weight of an only leg decides nothing and is the preset's own.
+
+        Raises:
+            InputError: the settings weigh a leg that is not known.
         """
+        for leg in settings.fusion.weights:
+            leg_named(leg)
+        if len(self.legs) == 1:
+            return dict(self.legs)
         weights = {leg: settings.fusion.weights.get(leg, own) for leg, own in self.legs.items()}
-        if len(weights) == 1:
-            return weights
         return {
             leg: weight
             for leg, weight in weights.items()
@@ -51,16 +56,21 @@ _PRESETS: dict[str, Preset] = {}
 def register_preset(preset: Preset) -> None:
     """Make a preset known under its name, as a mode of :meth:`~s3_retriever.Engine.retrieve`.
 
+    One that had the name is replaced.
+
     Raises:
         InputError: a leg is not known, or stands before one that has to come before it.
     """
-    asked: list[str] = []
-    for name in preset.legs:
-        late = [before for before in leg_named(name).after if before in preset.legs]
-        if missing := [before for before in late if before not in asked]:
-            raise InputError(f"preset {preset.name!r}: {', '.join(missing)} must precede {name}")
-        asked.append(name)
+    legs = list(preset.legs)
+    for at, name in enumerate(legs):
+        if late := [leg for leg in leg_named(name).after if leg in legs[at:]]:
+            raise InputError(f"preset {preset.name!r}: {', '.join(late)} must precede {name}")
     _PRESETS[preset.name] = preset
+
+
+def unregister_preset(name: str) -> None:
+    """Forget a preset; nothing happens if there is none of that name."""
+    _PRESETS.pop(name, None)
 
 
 def preset_named(name: str) -> Preset:
@@ -91,10 +101,10 @@ for _preset in (
     Preset(
         "hybrid",
         _FAST | {"query_likelihood": 2.0},
-        summary="features and words, whose best the model reads again",
+        summary="features and words, whose best passages the model reads again",
     ),
-    Preset("fast", _FAST, summary="both without that"),
-    Preset("features", {"features": 1.0}, look_up_words=False, summary="the features alone"),
-    Preset("bm25", {"bm25": 1.0}, summary="words alone"),
+    Preset("fast", _FAST, summary="features and words"),
+    Preset("features", {"features": 1.0}, look_up_words=False, summary="features alone"),
+    Preset("bm25", {"bm25": 1.0}, summary="words alone, without the model"),
 ):
     register_preset(_preset)

@@ -13,7 +13,13 @@ from s3_retriever.storage.base import CodeStore
 from s3_retriever.text import whole_words
 from s3_retriever.types import SpanRef, TokenBatch
 
-__all__ = ["ScoredSpan", "spans_from_scores", "widened_to_sentences", "widened_to_words"]
+__all__ = [
+    "ScoredSpan",
+    "rows_touching",
+    "spans_from_scores",
+    "widened_to_sentences",
+    "widened_to_words",
+]
 
 _REACH = 66
 """Characters around a range that decide whether a word is cut (:func:`whole_words`)."""
@@ -86,6 +92,17 @@ def widened_to_words(store: CodeStore, ref: SpanRef) -> SpanRef:
     text = store.text(SpanRef(ref.doc_id, low, ref.end + _REACH))
     start, end = whole_words(text, ref.start - low, ref.end - low)
     return SpanRef(ref.doc_id, low + start, low + end)
+
+
+def rows_touching(batch: TokenBatch, ref: SpanRef) -> np.ndarray:
+    """``(n,)`` int64: the rows of a batch's tokens that share a character with a span."""
+    found = [np.empty(0, dtype=np.int64)]
+    for tokens, rows in batch.parts():
+        if tokens.doc_id == ref.doc_id:
+            first = np.searchsorted(batch.ends[rows], ref.start, side="right")
+            last = np.searchsorted(batch.starts[rows], ref.end)
+            found.append(np.arange(rows.start + first, rows.start + last))
+    return np.concatenate(found)
 
 
 def _grow(density: np.ndarray, peak: int, settings: SpanSettings) -> tuple[int, int]:

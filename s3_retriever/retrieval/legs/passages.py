@@ -14,9 +14,8 @@ import numpy as np
 
 from s3_retriever.retrieval.context import LegContext
 from s3_retriever.retrieval.passages import BEST_TOKENS, find_passages
-from s3_retriever.retrieval.spans import ScoredSpan
+from s3_retriever.retrieval.spans import ScoredSpan, rows_touching
 from s3_retriever.settings import RetrieveSettings
-from s3_retriever.types import SpanRef, TokenBatch
 
 __all__ = ["Passages"]
 
@@ -29,26 +28,18 @@ class Passages:
     after: tuple[str, ...] = ("features", "bm25", "lead_tail", "pseudo_relevance_feedback")
 
     def active(self, settings: RetrieveSettings) -> bool:
-        """Always."""
-        return True
+        """Unless features weigh nothing: then no token has a score."""
+        return settings.fusion.weights.get("features", 1.0) > 0
 
     def propose(self, context: LegContext) -> Sequence[ScoredSpan]:
         """Sentences, best first; passages without a positive mean are left out."""
+        if context.scorer is None:
+            return []
         found: list[ScoredSpan] = []
         longest = context.settings.spans.passage_tokens
         for passage in find_passages(context.store, context.ranked(), longest):
-            tokens = np.sort(scores_in(context.batch, context.scores, passage.ref))[-BEST_TOKENS:]
-            if len(tokens) and tokens.mean() > 0:
-                found += passage.scored(float(tokens.mean()))
+            scores = context.scores[rows_touching(context.batch, passage.ref)]
+            best = np.sort(scores)[-BEST_TOKENS:]
+            if len(best) and best.mean() > 0:
+                found += passage.scored(float(best.mean()))
         return sorted(found, key=lambda span: -span.score)
-
-
-def scores_in(batch: TokenBatch, scores: np.ndarray, ref: SpanRef) -> np.ndarray:
-    """The scores of a batch's tokens that touch a span; tokens that are no candidates have none."""
-    found = [scores[:0]]
-    for tokens, rows in batch.parts():
-        if tokens.doc_id == ref.doc_id:
-            first = np.searchsorted(batch.ends[rows], ref.start, side="right")
-            last = np.searchsorted(batch.starts[rows], ref.end)
-            found.append(scores[rows][int(first) : int(last)])
-    return np.concatenate(found)

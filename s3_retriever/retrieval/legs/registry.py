@@ -11,14 +11,19 @@ from s3_retriever.retrieval.legs.passages import Passages
 from s3_retriever.retrieval.legs.pseudo_relevance_feedback import PseudoRelevanceFeedback
 from s3_retriever.retrieval.legs.query_likelihood import QueryLikelihood
 
-__all__ = ["leg_named", "leg_names", "register_leg"]
+__all__ = ["leg_named", "leg_names", "register_leg", "unregister_leg"]
 
 _LEGS: dict[str, Leg] = {}
 
 
 def register_leg(leg: Leg) -> None:
-    """Make a leg known under its name, so that presets can have it."""
+    """Make a leg known under its name, so that presets can have it; an earlier one is replaced."""
     _LEGS[leg.name] = leg
+
+
+def unregister_leg(name: str) -> None:
+    """Forget a leg; nothing happens if there is none of that name."""
+    _LEGS.pop(name, None)
 
 
 def leg_named(name: str) -> Leg:

@@ -65,8 +65,8 @@ class QuestionLanes:
                 f"profile {profile.card.name!r} names no heads, so attention scoring is not "
                 'available; use scoring="coactivation" or train it with --heads'
             )
-        self._profile = profile
         self.key_heads = _key_heads(profile, layout, question)
+        self._profile = profile.on(next(iter(question.queries.values())).device)
 
     @cached_property
     def tables(self) -> list[list[Tensor]]:
@@ -77,7 +77,7 @@ class QuestionLanes:
         return [self._table(head) for head in self.key_heads]
 
     def _table(self, head: KeyHead) -> list[Tensor]:
-        rows = self._profile.saes[head.hookpoint].W_dec[:, head.columns].to(head.queries.device)
+        rows = self._profile.saes[head.hookpoint].W_dec[:, head.columns]
         queries = head.queries * self._profile.card.hookpoints[head.hookpoint].activation_scale
         return [rows @ part.T for part in queries.chunk(-(-len(queries) // LANES))]
 

@@ -47,6 +47,9 @@ class PartialScores:
     @property
     def totals(self) -> Totals:
         """What other parts need to know of this one."""
+        if not self.n_tokens:
+            n_lanes = sum(part.shape[1] for part in self.logits)
+            return Totals(0, torch.full((n_lanes,), -torch.inf), torch.zeros(n_lanes))
         highest = [part.amax(0) for part in self.logits]
         sums = [(p - h).exp().sum(0) for p, h in zip(self.logits, highest, strict=True)]
         return Totals(self.n_tokens, torch.cat(highest), torch.cat(sums))
@@ -76,7 +79,10 @@ class TokenScorer(Protocol):
 
 
 def merge_totals(parts: Sequence[Totals]) -> Totals:
-    """The totals of several parts together.
+    """The totals of several parts together; one without tokens adds nothing.
+
+    Args:
+        parts: at least one.
 
     Example:
         >>> part = Totals(2, torch.zeros(1), torch.ones(1))
@@ -84,6 +90,7 @@ def merge_totals(parts: Sequence[Totals]) -> Totals:
         >>> merged.n_tokens, round(float(merged.logsumexp.exp()), 3)
         (4, 2.0)
     """
+    parts = [part for part in parts if part.n_tokens] or parts[:1]
     highest = torch.stack([part.highest for part in parts])
     sums = torch.stack([part.sums for part in parts])
     top = highest.amax(0)
@@ -104,7 +111,7 @@ def score_tokens(scorer: TokenScorer, batches: Sequence[TokenBatch]) -> np.ndarr
     parts = [scorer.partial(batch) for batch in batches if len(batch)]
     if not parts:
         return np.zeros(0, dtype=np.float32)
-    totals = parts[0].totals if len(parts) == 1 else merge_totals([p.totals for p in parts])
+    totals = merge_totals([part.totals for part in parts])
     return np.concatenate([scorer.finish(part, totals) for part in parts])
 
 

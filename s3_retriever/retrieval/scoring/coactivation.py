@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import torch
+from torch import Tensor
 
+from s3_retriever.encoding.autoencoder import TopKSae
 from s3_retriever.models.families import AttentionLayout
-from s3_retriever.profiles.card import Hookpoint
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.retrieval.query import ProjectedQuestion
 from s3_retriever.retrieval.scoring.base import PartialScores, Totals, strongest
@@ -41,33 +44,15 @@ class CoactivationScorer:
         """
         self._table = np.zeros(df.shape, dtype=np.float32)  # a_f x w_f, 0 for unused latents
         for index, hookpoint in enumerate(profile.card.hookpoints):
-            pooled = self._pooled(profile, layout, question, settings, index, hookpoint)
+            queries = question.queries[hookpoint.layer]  # (n_tokens, n_heads, head_dim)
+            by_group = queries.unflatten(1, (layout.n_kv_heads, layout.group)).mean(2)
+            x = by_group[:, list(hookpoint.kv_heads)].flatten(1)
+            pooled = _pooled(profile.on(x.device).saes[index], x, settings.pooling)
             idf = np.log(max(n_tokens, 1) / (df[index] + 1.0))
             weights = pooled * idf
             if settings.stop_df is not None:
                 weights[df[index] > settings.stop_df] = 0
             self._table[index] = np.maximum(weights, 0)
-
-    @staticmethod
-    def _pooled(
-        profile: Profile,
-        layout: AttentionLayout,
-        question: ProjectedQuestion,
-        settings: ScoringSettings,
-        index: int,
-        hookpoint: Hookpoint,
-    ) -> np.ndarray:
-        """``(n_latents,)``: each latent's activation over all tokens of the question."""
-        queries = question.queries[hookpoint.layer]  # (n_tokens, n_heads, head_dim)
-        by_group = queries.unflatten(1, (layout.n_kv_heads, layout.group)).mean(2)
-        sae = profile.saes[index]
-        x = by_group[:, list(hookpoint.kv_heads)].flatten(1).to(sae.W_dec.device)
-        with torch.inference_mode():
-            codes = sae.encode(x)
-        dense = torch.zeros(len(x), profile.card.n_latents, device=x.device)
-        dense.scatter_(1, codes.ids, codes.activations)
-        pooled = dense.amax(0) if settings.pooling == "max" else dense.sum(0)
-        return pooled.cpu().numpy()
 
     def features(self, limit: int) -> FeatureWeights:
         """The question's features by their weight."""
@@ -90,3 +75,13 @@ class CoactivationScorer:
         """``(n_tokens,)`` float32: the votes, whatever others got."""
         scores: np.ndarray = part.logits[0][:, 0].numpy()
         return scores
+
+
+def _pooled(sae: TopKSae, x: Tensor, pooling: Literal["max", "sum"]) -> np.ndarray:
+    """``(n_latents,)``: each latent's activation over all tokens ``(n_tokens, d_in)``."""
+    with torch.inference_mode():
+        codes = sae.encode(x)
+        dense = torch.zeros(len(x), len(sae.W_dec), device=x.device)
+        dense.scatter_(1, codes.ids, codes.activations)
+        pooled = dense.amax(0) if pooling == "max" else dense.sum(0)
+        return pooled.cpu().numpy()
