@@ -9,15 +9,17 @@ import torch
 from s3_retriever.models.families import AttentionLayout
 from s3_retriever.profiles.card import Head
 from s3_retriever.profiles.profile import Profile
-from s3_retriever.retrieval.candidates import find_candidates, runs_of
+from s3_retriever.retrieval.candidates import find_candidates
 from s3_retriever.retrieval.full_scan import best_blocks
 from s3_retriever.retrieval.query import ProjectedQuestion
-from s3_retriever.retrieval.scoring import AttentionScorer
+from s3_retriever.retrieval.scoring.attention import AttentionScorer, QuestionLanes
+from s3_retriever.search.base import BLOCK_TOKENS
 from s3_retriever.settings import CandidateSettings
 from s3_retriever.storage.index import Index
-from s3_retriever.storage.segments import BLOCK_TOKENS
+from s3_retriever.storage.view import View
+from s3_retriever.types import TokenRange
+from tests.retrieval.texts import view_of
 from tests.storage.conftest import code, random_profile
-from tests.storage.test_index import put
 
 LAYOUT = AttentionLayout("llama", 2, n_heads=2, n_kv_heads=1, head_dim=8, scaling=0.5)
 HEADS = (Head(layer=0, head=1, weight=2.0), Head(layer=1, head=0, weight=0.5))
@@ -27,46 +29,57 @@ def scorer_of(profile: Profile, n_tokens: int, seed: int = 3) -> AttentionScorer
     generator = torch.Generator().manual_seed(seed)
     queries = {n: 0.1 * torch.randn(n_tokens, 2, 8, generator=generator) for n in (0, 1)}
     null = {n: torch.randn(2, 2, 8, generator=generator) for n in (0, 1)}
-    return AttentionScorer(
-        profile, LAYOUT, ProjectedQuestion("q", queries), ProjectedQuestion("N/A", null)
-    )
+    lanes = [
+        QuestionLanes(profile, LAYOUT, question)
+        for question in (ProjectedQuestion("q", queries), ProjectedQuestion("N/A", null))
+    ]
+    return AttentionScorer(profile, *lanes)
 
 
 @pytest.fixture
-def index() -> Index:
-    """Three segments; of 8 documents of 1 to 150 tokens, two are deleted."""
+def profile() -> Profile:
     torch.manual_seed(0)
     bare = random_profile()
-    profile = Profile(bare.card.model_copy(update={"heads": HEADS}), bare.saes)
-    index = Index(None, profile)
+    return Profile(bare.card.model_copy(update={"heads": HEADS}), bare.saes)
+
+
+@pytest.fixture
+def view(profile: Profile) -> View:
+    """Three segments; of 8 documents of 1 to 150 tokens, two are deleted."""
+    index = Index(None, profile.card)
     lengths = [150, 64, 1, 65, 130, 7, 128, 90]
-    documents = [code(f"d{n}", "word " * length, seed=n) for n, length in enumerate(lengths)]
-    for first, last in ((0, 3), (3, 6), (6, 8)):
-        put(index, *documents[first:last])
-    put(index, delete=["d1", "d4"])
-    return index
+    documents = [
+        code(f"d{n}", "word " * length, seed=n, name=f"d{n}") for n, length in enumerate(lengths)
+    ]
+    with index.writing():
+        for first, last in ((0, 3), (3, 6), (6, 8)):
+            index.commit(documents[first:last])
+        index.commit([], delete=["d1", "d4"])
+    return index.view
+
+
+def blocks(ranges: list[TokenRange]) -> list[tuple[str, int]]:
+    """Documents and numbers of blocks in them."""
+    assert all(r.first % BLOCK_TOKENS == 0 and 0 < len(r) <= BLOCK_TOKENS for r in ranges)
+    return [(r.doc_id, r.first // BLOCK_TOKENS) for r in ranges]
 
 
 def by_hand(
-    index: Index, n_tokens: int, seed: int = 3, ids: set[str] | None = None
+    view: View, profile: Profile, n_tokens: int, seed: int = 3, ids: set[str] | None = None
 ) -> list[tuple[str, int]]:
-    """Segments and numbers of blocks by the largest weighted share of any of their tokens."""
-    profile = index.profile
+    """Documents and numbers of blocks by the largest weighted share of any of their tokens."""
     generator = torch.Generator().manual_seed(seed)
     queries = [0.1 * torch.randn(n_tokens, 2, 8, generator=generator).numpy() for _ in (0, 1)]
-    rows = [
-        (segment, entry, row)
-        for segment, entry in index.snapshot.live.values()
-        if ids is None or entry.id in ids
-        for row in range(*entry.tokens)
-    ]
-    peaks = np.zeros(len(rows))
+    batch = view.tokens(
+        [view.whole_document(i) for i in view.document_ids() if ids is None or i in ids]
+    )
+    peaks = np.zeros(len(batch))
     for head in HEADS:
         hookpoint, decoder = profile.card.hookpoints[head.layer], profile.saes[head.layer].W_dec
-        keys = np.zeros((len(rows), 8))
-        for n, (segment, _, row) in enumerate(rows):
+        keys = np.zeros((len(batch), 8))
+        for n in range(len(batch)):
             for latent, step in zip(
-                segment.ids[row, head.layer], segment.activations[row, head.layer], strict=True
+                batch.ids[n, head.layer], batch.activations[n, head.layer], strict=True
             ):
                 keys[n] += decoder[int(latent)].detach().numpy() * int(step)
         logits = queries[head.layer][:, head.head] @ keys.T * hookpoint.activation_scale * 0.5
@@ -74,52 +87,43 @@ def by_hand(
         shares /= shares.sum(1, keepdims=True)
         peaks = np.maximum(peaks, (shares * head.weight / n_tokens).max(0))
     best: dict[tuple[str, int], float] = {}
-    for peak, (segment, entry, row) in zip(peaks, rows, strict=True):
-        block = (segment.name, entry.first_block + (row - entry.tokens[0]) // 64)
-        best[block] = max(best.get(block, 0.0), peak)
+    for tokens, rows in batch.parts():
+        for number, peak in enumerate(peaks[rows]):
+            block = (tokens.doc_id, number // 64)
+            best[block] = max(best.get(block, 0.0), peak)
     return sorted(best, key=lambda block: -best[block])
 
 
 @pytest.mark.parametrize("n_tokens", [3, 150])  # more lanes than are gathered at once, too
-def test_blocks_come_by_their_best_token(index: Index, n_tokens: int) -> None:
-    expected = by_hand(index, n_tokens)
+def test_blocks_come_by_their_best_token(view: View, profile: Profile, n_tokens: int) -> None:
+    expected = by_hand(view, profile, n_tokens)
     assert len(expected) == 11
-    found = best_blocks(index.snapshot, scorer_of(index.profile, n_tokens), 99)
-    assert [tuple(block) for block in found] == expected
-    few = best_blocks(index.snapshot, scorer_of(index.profile, n_tokens), 5)
-    assert [tuple(block) for block in few] == expected[:5]
+    found = best_blocks(view, scorer_of(profile, n_tokens), 99)
+    assert blocks(found) == expected
+    few = best_blocks(view, scorer_of(profile, n_tokens), 5)
+    assert blocks(few) == expected[:5]
 
 
-def test_only_allowed_documents(index: Index) -> None:
+def test_only_allowed_documents(view: View, profile: Profile) -> None:
     ids = {"d0", "d2", "d5"}
-    documents = index.snapshot.matching(lambda _: True)
-    assert sum(map(len, documents.values())) == 6
-    some = {
-        name: [n for n in numbers if index.snapshot.segments[name].entries[n].id in ids]
-        for name, numbers in documents.items()
-    }
-    scorer = scorer_of(index.profile, 4)
-    found = best_blocks(index.snapshot, scorer, 99, some)
-    assert [tuple(block) for block in found] == by_hand(index, 4, ids=ids)
-    assert best_blocks(index.snapshot, scorer, 99, {}) == []
-    assert best_blocks(index.snapshot, scorer, 0) == []
+    assert len(view.document_ids()) == 6
+    scorer = scorer_of(profile, 4)
+    found = best_blocks(view, scorer, 99, {"name": {"$in": sorted(ids)}})
+    assert blocks(found) == by_hand(view, profile, 4, ids=ids)
+    assert best_blocks(view, scorer, 99, {"name": "nobody"}) == []
+    assert best_blocks(view, scorer, 0) == []
 
 
-def test_alone_features_propose_them(index: Index) -> None:
-    scorer, settings = scorer_of(index.profile, 4), CandidateSettings(cover=1, features_alone=3)
-    view = index.view
-    runs = find_candidates(view.snapshot, view.candidates, "x", scorer, settings, None, "features")
-    assert runs == runs_of(view.snapshot, best_blocks(view.snapshot, scorer, 3))
-    assert 1 <= sum(len(run) for run in runs) <= 3 * BLOCK_TOKENS
-    only = {"d2"}
-    documents = {
-        segment.name: [segment.ordinals[i]]
-        for i, (segment, _) in index.snapshot.live.items()
-        if i in only
-    }
+def test_alone_features_propose_them(view: View, profile: Profile) -> None:
+    scorer, settings = scorer_of(profile, 4), CandidateSettings(cover=1, features_alone=3)
+    found = find_candidates(view, view.search, ["x"], scorer, settings, None, look_up_words=False)
+    assert found == view.merged(best_blocks(view, scorer, 3))
+    assert 1 <= sum(len(tokens) for tokens in found) <= 3 * BLOCK_TOKENS
     some = CandidateSettings(cover=0, features_alone=3)
-    runs = find_candidates(view.snapshot, view.candidates, "x", scorer, some, documents, "features")
-    assert {run.entry.id for run in runs} == only
+    found = find_candidates(
+        view, view.search, ["x"], scorer, some, {"name": "d2"}, look_up_words=False
+    )
+    assert {tokens.doc_id for tokens in found} == {"d2"}
 
 
 def test_a_sample_stands_for_a_large_index() -> None:
@@ -127,8 +131,7 @@ def test_a_sample_stands_for_a_large_index() -> None:
     torch.manual_seed(1)
     bare = random_profile()
     profile = Profile(bare.card.model_copy(update={"heads": HEADS}), bare.saes)
-    index = Index(None, profile)
-    put(index, *(code(f"d{n}", "word " * 30, seed=n) for n in range(300)))
-    found = best_blocks(index.snapshot, scorer_of(profile, 4), 30)
+    view = view_of(*(code(f"d{n}", "word " * 30, seed=n) for n in range(300)))
+    found = best_blocks(view, scorer_of(profile, 4), 30)
     assert len(set(found)) == 30
-    assert len({tuple(b) for b in found} & set(by_hand(index, 4)[:30])) >= 24
+    assert len(set(blocks(found)) & set(by_hand(view, profile, 4)[:30])) >= 24

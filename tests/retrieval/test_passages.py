@@ -6,29 +6,41 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_retriever.retrieval.candidates import Run
-from s3_retriever.retrieval.fusion import FusedPiece
-from s3_retriever.retrieval.passages import find_passages, pieces_from_passages
-from s3_retriever.retrieval.spans import Piece
-from s3_retriever.storage.segments import Segment
-from tests.retrieval.pieces import SEGMENT, TEXT, candidate
-from tests.storage.conftest import N_LATENTS, code
+from s3_retriever.retrieval.fusion import FusedSpan
+from s3_retriever.retrieval.legs.passages import Passages
+from s3_retriever.retrieval.passages import find_passages
+from s3_retriever.retrieval.spans import ScoredSpan
+from s3_retriever.types import SpanRef, TokenRange
+from tests.retrieval.texts import TEXT, VIEW, candidate, context_of, view_of
+from tests.storage.conftest import code
 
-(ENTRY,) = SEGMENT.entries
+WHOLE = VIEW.whole_document("a")
 BOTH = [candidate("finished"), candidate("yeast")]
 
 
-def run(first: int, last: int) -> Run:
-    return Run(SEGMENT, ENTRY, (ENTRY.tokens[0] + first, ENTRY.tokens[0] + last))
+def run(first: int, last: int) -> TokenRange:
+    return TokenRange("a", first, last)
 
 
 def token_of(text: str) -> int:
-    return int(np.searchsorted(SEGMENT.starts[slice(*ENTRY.tokens)], TEXT.index(text)))
+    return int(np.searchsorted(VIEW.tokens([WHOLE]).starts, TEXT.index(text)))
+
+
+def proposed(candidates: list[TokenRange], scores: np.ndarray) -> list[ScoredSpan]:
+    """What the leg says of the passages around :data:`BOTH`."""
+    context = context_of(
+        VIEW,
+        weights={"features": 1.0, "bm25": 1.0},
+        found=[ScoredSpan(item.ref, item.score) for item in BOTH],
+        candidates=candidates,
+        scores=scores,
+    )
+    return list(Passages().propose(context))
 
 
 def test_a_passage_is_the_paragraph() -> None:
-    (passage,) = find_passages([candidate("first keeper"), candidate("finished")], 256)
-    assert TEXT[passage.start : passage.end] == TEXT.split("\n\n")[0]
+    (passage,) = find_passages(VIEW, [candidate("first keeper"), candidate("finished")], 256)
+    assert VIEW.text(passage.ref) == TEXT.split("\n\n")[0]
     assert [TEXT[a:b] for a, b in passage.sentences] == [
         "Skerry Point\nThe lighthouse was finished in 1887.",
         "Its first keeper was Anna Lind.",
@@ -36,8 +48,8 @@ def test_a_passage_is_the_paragraph() -> None:
 
 
 def test_a_long_paragraph_is_cut_around_its_candidate() -> None:
-    (passage,) = find_passages([candidate("ferment for")], 8)
-    assert TEXT[passage.start : passage.end] == "Flour and water ferment for a week."
+    (passage,) = find_passages(VIEW, [candidate("ferment for")], 8)
+    assert VIEW.text(passage.ref) == "Flour and water ferment for a week."
 
 
 @given(
@@ -49,25 +61,23 @@ def test_a_long_paragraph_is_cut_around_its_candidate() -> None:
 def test_passages_hold_their_candidate(text: str, at: int, length: int, most: int) -> None:
     start = at % len(text)
     end = min(len(text), start + length)
-    segment = Segment.build("s", [code("a", text)], N_LATENTS)
-    fused = [FusedPiece(Piece(segment, segment.entries[0], start, end, 1.0), 1.0, {})]
-    for passage in find_passages(fused, most):
-        assert 0 <= passage.start < passage.end <= len(text)
-        assert passage.sentences[0][0] == passage.start
-        assert passage.sentences[-1][1] == passage.end
+    fused = [FusedSpan(SpanRef("a", start, end), 1.0, {})]
+    for passage in find_passages(view_of(code("a", text)), fused, most):
+        assert 0 <= passage.ref.start < passage.ref.end <= len(text)
+        assert passage.sentences[0][0] == passage.ref.start
+        assert passage.sentences[-1][1] == passage.ref.end
         bounds = [edge for sentence in passage.sentences for edge in sentence]
         assert bounds == sorted(bounds)
 
 
 def test_a_passage_is_worth_its_eight_best_tokens() -> None:
-    n = ENTRY.tokens[1] - ENTRY.tokens[0]
-    scores = np.zeros(n)
+    scores = np.zeros(len(WHOLE))
     bread = token_of("Bread")
     scores[:3] = 8.0  # 24 over the eight best: 3 a token
     scores[bread : bread + 8] = 2.0
     scores[bread + 8] = 1.0  # a ninth does not count
-    pieces = pieces_from_passages(list(find_passages(BOTH, 256)), [run(0, n)], scores)
-    assert [(p.text.split()[0], p.score) for p in pieces] == [
+    found = proposed([WHOLE], scores)
+    assert [(VIEW.text(span.ref).split()[0], span.score) for span in found] == [
         ("Skerry", 3.0),
         ("Its", 3.0),
         ("Bread", 2.0),
@@ -79,8 +89,7 @@ def test_a_passage_is_worth_its_eight_best_tokens() -> None:
 def test_only_candidates_count_and_worthless_passages_are_left_out() -> None:
     first = token_of("lighthouse")
     runs = [run(first, first + 2), run(token_of("Bread"), token_of("Bread") + 1)]
-    scores = np.array([4.0, 2.0, -1.0])
-    pieces = pieces_from_passages(list(find_passages(BOTH, 256)), runs, scores)
-    assert [p.score for p in pieces] == [3.0, 3.0]
-    assert {p.text.split()[0] for p in pieces} == {"Skerry", "Its"}
-    assert pieces_from_passages(list(find_passages(BOTH, 256)), [], np.empty(0)) == []
+    found = proposed(runs, np.array([4.0, 2.0, -1.0]))
+    assert [span.score for span in found] == [3.0, 3.0]
+    assert {VIEW.text(span.ref).split()[0] for span in found} == {"Skerry", "Its"}
+    assert proposed([], np.empty(0)) == []

@@ -6,13 +6,14 @@ import numpy as np
 
 from s3_retriever.models.transformers import TransformersModel
 from s3_retriever.retrieval.legs.query_likelihood import (
+    QueryLikelihood,
     clamped_gains,
-    pieces_from_likelihood,
     within_window,
 )
 from s3_retriever.retrieval.passages import find_passages
-from s3_retriever.settings import RerankSettings
-from tests.retrieval.pieces import candidate
+from s3_retriever.retrieval.spans import ScoredSpan
+from s3_retriever.settings import QueryLikelihoodSettings
+from tests.retrieval.texts import VIEW, candidate, context_of
 
 
 def test_clamped_gains_by_hand() -> None:
@@ -25,19 +26,24 @@ def test_one_candidate_gains_nothing() -> None:
 
 
 def test_the_window_bounds_what_is_read() -> None:
-    both = list(find_passages([candidate("finished"), candidate("yeast")], 256))
-    assert len(within_window(both, 9, RerankSettings())) == 2
-    assert len(within_window(both, 9, RerankSettings(window=20))) == 1
-    assert len(within_window(both, 9, RerankSettings(passages=1))) == 1
-    assert len(within_window(both, 1500, RerankSettings())) == 1  # two copies exceed the window
+    both = list(find_passages(VIEW, [candidate("finished"), candidate("yeast")], 256))
+    settings = QueryLikelihoodSettings
+    assert len(within_window(VIEW, both, 9, settings())) == 2
+    assert len(within_window(VIEW, both, 9, settings(window=20))) == 1
+    assert len(within_window(VIEW, both, 9, settings(passages=1))) == 1
+    assert len(within_window(VIEW, both, 1500, settings())) == 1  # two copies exceed the window
 
 
-def test_the_generator_prefers_what_answers(llm: TransformersModel) -> None:
-    pieces = pieces_from_likelihood(
-        llm,
+def test_the_model_prefers_what_answers(llm: TransformersModel) -> None:
+    context = context_of(
+        VIEW,
         "Who was the first keeper of the lighthouse?",
-        list(find_passages([candidate("yeast"), candidate("finished")], 256)),
+        weights={"bm25": 1.0},
+        found=[ScoredSpan(candidate(text).ref, 1.0) for text in ("yeast", "finished")],
+        llm=llm,
     )
-    assert {"lighthouse" in p.text or "keeper" in p.text for p in pieces[:2]} == {True}
-    assert all(p.score > 0 for p in pieces)
-    assert [p.score for p in pieces] == sorted((p.score for p in pieces), reverse=True)
+    spans = QueryLikelihood().propose(context)
+    texts = [VIEW.text(span.ref) for span in spans]
+    assert {"lighthouse" in text or "keeper" in text for text in texts[:2]} == {True}
+    assert all(span.score > 0 for span in spans)
+    assert [s.score for s in spans] == sorted((s.score for s in spans), reverse=True)

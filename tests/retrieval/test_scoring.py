@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,15 @@ from s3_retriever.errors import ProfileError
 from s3_retriever.models.families import AttentionLayout
 from s3_retriever.profiles.card import Head, Hookpoint, ProfileCard
 from s3_retriever.profiles.profile import Profile
+from s3_retriever.profiles.query_adapter import QueryAdapter
 from s3_retriever.retrieval.query import ProjectedQuestion
-from s3_retriever.retrieval.scoring import AttentionScorer, CoactivationScorer
+from s3_retriever.retrieval.scoring.attention import AttentionScorer, QuestionLanes
+from s3_retriever.retrieval.scoring.base import TokenScorer, score_tokens
+from s3_retriever.retrieval.scoring.coactivation import CoactivationScorer
 from s3_retriever.settings import ScoringSettings
+from s3_retriever.testing.legs import N_LATENTS, WordScorer
+from s3_retriever.testing.scorers import CodeShape, TokenScorerContract
+from s3_retriever.types import TokenBatch, TokenRange
 
 DIM, LATENTS, K = 4, 16, 3
 LAYOUT = AttentionLayout("llama", 3, n_heads=4, n_kv_heads=2, head_dim=DIM, scaling=0.5)
@@ -26,8 +33,7 @@ HEADS = (
 )
 
 
-@pytest.fixture
-def profile() -> Profile:
+def random_saes() -> Profile:
     torch.manual_seed(0)
     hookpoints = [(0, (0, 1)), (2, (1,))]
     card = ProfileCard(
@@ -58,6 +64,11 @@ def profile() -> Profile:
     return Profile(card, saes)
 
 
+@pytest.fixture
+def profile() -> Profile:
+    return random_saes()
+
+
 def question(seed: int, n_tokens: int = 5) -> ProjectedQuestion:
     generator = torch.Generator().manual_seed(seed)
     queries = {layer: torch.randn(n_tokens, 4, DIM, generator=generator) * 3 for layer in (0, 2)}
@@ -69,6 +80,22 @@ def codes() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(1)
     ids = rng.integers(0, LATENTS, (12, 2, K)).astype(np.uint16)
     return ids, rng.integers(0, 255, (12, 2, K)).astype(np.uint8)
+
+
+def attention(
+    profile: Profile, asked: ProjectedQuestion, null: ProjectedQuestion | None = None
+) -> AttentionScorer:
+    lanes = [QuestionLanes(profile, LAYOUT, q) for q in (asked, null) if q is not None]
+    return AttentionScorer(profile, *lanes)
+
+
+def score(scorer: TokenScorer, ids: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    return score_tokens(scorer, [batch_of(ids, steps)])
+
+
+def batch_of(ids: np.ndarray, steps: np.ndarray) -> TokenBatch:
+    places = np.arange(len(ids), dtype=np.uint32)
+    return TokenBatch((TokenRange("d", 0, len(ids)),), ids, steps, places, places + 1)
 
 
 def shares(profile: Profile, asked: ProjectedQuestion, ids: np.ndarray, steps: np.ndarray):
@@ -97,23 +124,23 @@ def shares(profile: Profile, asked: ProjectedQuestion, ids: np.ndarray, steps: n
 
 def test_attention_is_the_heads_mean_share(profile: Profile, codes: tuple) -> None:
     asked = question(3)
-    scores = AttentionScorer(profile, LAYOUT, asked, None).score(*codes)
+    scores = score(attention(profile, asked), *codes)
     assert np.allclose(scores, shares(profile, asked, *codes), rtol=1e-4)
     assert scores.mean() == pytest.approx(1.0, rel=1e-4)  # in units of the average
 
 
 def test_the_null_question_is_subtracted(profile: Profile, codes: tuple) -> None:
     asked, null = question(3), question(4, n_tokens=2)
-    scores = AttentionScorer(profile, LAYOUT, asked, null).score(*codes)
+    scores = score(attention(profile, asked, null), *codes)
     expected = shares(profile, asked, *codes) - shares(profile, null, *codes)
     assert np.allclose(scores, expected, atol=1e-4)
-    same = AttentionScorer(profile, LAYOUT, asked, asked).score(*codes)
+    same = score(attention(profile, asked, asked), *codes)
     assert np.allclose(same, 0, atol=1e-5)
 
 
 def test_attention_features_are_what_a_query_would_like_best(profile: Profile) -> None:
     asked = question(5)
-    features = AttentionScorer(profile, LAYOUT, asked, None).features(6)
+    features = attention(profile, asked).features(6)
     assert sum(len(f) for f in features) == 6
     by_hand = {}
     for latent in range(LATENTS):
@@ -129,7 +156,7 @@ def test_attention_features_are_what_a_query_would_like_best(profile: Profile) -
 def test_a_profile_without_heads_says_what_to_do(profile: Profile) -> None:
     card = profile.card.model_copy(update={"heads": ()})
     with pytest.raises(ProfileError, match="coactivation"):
-        AttentionScorer(Profile(card, profile.saes), LAYOUT, question(1), None)
+        attention(Profile(card, profile.saes), question(1))
 
 
 @pytest.mark.parametrize("pooling", ["max", "sum"])
@@ -141,7 +168,8 @@ def test_coactivation_is_equation_7(
     df = np.random.default_rng(2).integers(0, 40, (2, LATENTS))
     asked, n_tokens = question(6), 100
     settings = ScoringSettings(pooling=pooling, stop_df=stop_df)  # type: ignore[arg-type]
-    scores = CoactivationScorer(profile, LAYOUT, asked, settings, df, n_tokens).score(ids, steps)
+    scorer = CoactivationScorer(profile, LAYOUT, asked, settings, df, n_tokens)
+    scores = score(scorer, ids, steps)
 
     expected = np.zeros(len(ids))
     for index, hookpoint in enumerate(profile.card.hookpoints):
@@ -160,3 +188,76 @@ def test_coactivation_is_equation_7(
                     expected[token] += activation.get(latent, 0.0) * max(idf, 0.0)
     assert np.allclose(scores, expected, rtol=1e-4)
     assert scores.max() > 0
+
+
+class _Contract(TokenScorerContract):
+    @pytest.fixture(scope="class")
+    def shape(self) -> CodeShape:
+        return CodeShape(n_hookpoints=2, n_latents=LATENTS, k=K)
+
+
+class TestAttention(_Contract):
+    @pytest.fixture(scope="class")
+    def scorer(self) -> TokenScorer:
+        return attention(random_saes(), question(3))
+
+
+class TestAttentionLessTheNullQuestions(_Contract):
+    @pytest.fixture(scope="class")
+    def scorer(self) -> TokenScorer:
+        return attention(random_saes(), question(3, n_tokens=70), question(4, n_tokens=2))
+
+
+class TestCoactivation(_Contract):
+    @pytest.fixture(scope="class")
+    def scorer(self) -> TokenScorer:
+        df = np.random.default_rng(2).integers(0, 40, (2, LATENTS))
+        return CoactivationScorer(random_saes(), LAYOUT, question(6), ScoringSettings(), df, 100)
+
+
+class TestWords(TokenScorerContract):
+    """The scorer that legs are tried with."""
+
+    @pytest.fixture(scope="class")
+    def scorer(self) -> TokenScorer:
+        words = " ".join(f"w{n}" for n in range(300))
+        return WordScorer(words)
+
+    @pytest.fixture(scope="class")
+    def shape(self) -> CodeShape:
+        return CodeShape(n_hookpoints=1, n_latents=N_LATENTS, k=1)
+
+
+def test_heads_weighted_shares_add_up_to_the_scorers(profile: Profile, codes: tuple) -> None:
+    """With a query adapter that is no identity, each head apart sees what all see together."""
+    generator = torch.Generator().manual_seed(7)
+    shape = {"down": (3, DIM, 2), "up": (3, 2, DIM), "bias": (3, DIM)}
+    adapter = QueryAdapter(
+        **{name: torch.randn(size, generator=generator) for name, size in shape.items()}
+    )
+    adapted = replace(profile, adapter=adapter)
+    asked = question(3)
+    batch = batch_of(*codes)
+    heads = attention(adapted, asked, question(4)).by_head(batch)
+    assert {found.head for found in heads} == set(HEADS)
+    weight = sum(head.weight for head in HEADS)
+    together = sum(found.head.weight * found.shares for found in heads) / weight
+    np.testing.assert_allclose(together, score(attention(adapted, asked), *codes), rtol=1e-4)
+    plain = score(attention(profile, asked), *codes)
+    assert not np.allclose(together, plain, rtol=0.1)  # the adapter matters
+    for found in heads:
+        assert found.shares.mean() == pytest.approx(1, rel=1e-4)
+        assert found.contributions.shape == (len(batch), K)
+
+
+def test_autoencoders_elsewhere_are_copied_once(profile: Profile) -> None:
+    """Where queries are, tables are made; not by moving what others read."""
+    there = torch.device("meta")
+    copied = profile.on(there)
+    assert copied is profile.on(there) is not profile
+    assert {sae.W_dec.device for sae in copied.saes} == {there}
+    assert profile.on(torch.device("cpu")) is profile
+    asked = ProjectedQuestion("q", {n: q.to(there) for n, q in question(1).queries.items()})
+    (table, *_) = QuestionLanes(profile, LAYOUT, asked).tables[0]
+    assert table.device == there
+    assert profile.saes[0].W_dec.device == torch.device("cpu")
