@@ -6,7 +6,7 @@ import pytest
 
 from s3_retriever import Engine
 from s3_retriever.errors import InputError
-from s3_retriever.generation.answer import find_citations
+from s3_retriever.generation.citations import find_citations
 from tests.engine.conftest import DOCUMENTS, HARD_TEXTS
 
 LONG = "\n\n".join(d.text for d in DOCUMENTS)

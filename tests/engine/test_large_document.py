@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from s3_retriever import Document, Engine
 from s3_retriever.profiles.profile import Profile
-from s3_retriever.settings import Mode, ScanSettings
+from s3_retriever.retrieval.presets import mode_names
+from s3_retriever.settings import ScanSettings
 from tests.tiny import tiny_llm, write_profile
 
 FILLER = "The harbour was quiet and the boats lay still in the grey light of the morning. "
@@ -31,7 +31,7 @@ def test_five_megabytes_on_one_line(tmp_path: Path) -> None:
     text = half + NEEDLE + half
     assert "\n" not in text
     engine.add([Document("long", text)])
-    for mode in get_args(Mode):
+    for mode in mode_names():
         spans = engine.retrieve("Who painted the observatory door?", max_tokens=200, mode=mode)
         assert spans
         assert sum(llm.count_tokens(s.text) for s in spans) <= 200

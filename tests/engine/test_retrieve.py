@@ -11,6 +11,7 @@ from s3_retriever import Document, Engine, RetrieveSettings, Span
 from s3_retriever.errors import InputError
 from s3_retriever.models.transformers import TransformersModel
 from s3_retriever.profiles.profile import Profile
+from s3_retriever.retrieval.presets import mode_names
 from s3_retriever.settings import DensitySettings, FusionSettings, Mode, Scoring, SpanSettings
 from tests.engine.conftest import DOCUMENTS, HARD_TEXTS
 
@@ -38,7 +39,7 @@ def test_the_evidence_is_found(
 
 
 @pytest.mark.parametrize("scoring", get_args(Scoring))
-@pytest.mark.parametrize("mode", get_args(Mode))
+@pytest.mark.parametrize("mode", mode_names())
 def test_every_way_gives_exact_spans_in_budget(
     engine: Engine, mode: Mode, scoring: Scoring
 ) -> None:
@@ -50,9 +51,9 @@ def test_every_way_gives_exact_spans_in_budget(
     assert sum(engine.llm.count_tokens(s.text) for s in spans) <= 60
     assert [s.rank for s in spans] == list(range(len(spans)))
     assert [s.score for s in spans] == sorted((s.score for s in spans), reverse=True)
-    fast = {"features", "bm25", "feedback", "passages"}
+    fast = {"features", "bm25", "pseudo_relevance_feedback", "passages"}
     legs = {
-        "hybrid": fast | {"likelihood"},
+        "hybrid": fast | {"query_likelihood"},
         "fast": fast,
         "features": {"features"},
         "bm25": {"bm25"},
@@ -102,7 +103,7 @@ def test_stages_can_be_switched_off(engine: Engine) -> None:
     off = RetrieveSettings(
         density=DensitySettings(kernel=1, suppression=0, centres=1),
         spans=SpanSettings(threshold=1.0, sentences=False),
-        fusion=FusionSettings(bm25_weight=0, passages_weight=0, likelihood_weight=0),
+        fusion=FusionSettings(weights={"bm25": 0, "passages": 0, "query_likelihood": 0}),
     )
     (span,) = engine.retrieve(question, settings=off)
     assert exact(span, TEXTS)
@@ -137,7 +138,7 @@ def test_candidates_of_a_large_index_find_the_same_best(
 def test_offsets_on_hard_texts(llm: TransformersModel, profile: Profile, name: str) -> None:
     engine = Engine(llm, profile)
     engine.add([Document("hard", HARD_TEXTS[name])])
-    for mode in get_args(Mode):
+    for mode in mode_names():
         for question in ("What is here?", "cat 東京 😀 line"):
             spans = engine.retrieve(question, max_tokens=40, mode=mode, token_scores=True)
             assert all(exact(s, {"hard": HARD_TEXTS[name]}) for s in spans)
@@ -147,7 +148,7 @@ def test_offsets_on_hard_texts(llm: TransformersModel, profile: Profile, name: s
 
 
 @pytest.mark.parametrize("scoring", get_args(Scoring))
-@pytest.mark.parametrize("mode", get_args(Mode))
+@pytest.mark.parametrize("mode", mode_names())
 def test_an_empty_index_gives_nothing(
     llm: TransformersModel, profile: Profile, mode: Mode, scoring: Scoring
 ) -> None:
@@ -189,6 +190,8 @@ def test_returned_metadata_is_a_copy(fresh: Engine) -> None:
 def test_bad_questions(engine: Engine, arguments: dict, words: str) -> None:
     with pytest.raises(InputError, match=words):
         engine.retrieve(**arguments)
+    with pytest.raises(InputError, match=words):  # the same whether anything is there or not
+        Engine(engine.llm, engine.profile).retrieve(**arguments)
 
 
 @pytest.mark.parametrize("question", ["{question}", "{}", "%s", "a\x00b", "😀", "AND OR (", "\\"])
