@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +24,9 @@ _FEATURES = 8
 _EXAMPLES = 3
 _AROUND = 40
 """Characters to each side of an example's token."""
+_ABSTAINED = (
+    "The result is empty, because the evidence is below the threshold of engine.abstention."
+)
 
 
 @dataclass(frozen=True)
@@ -223,23 +226,20 @@ def why_not(
         return WhyNot(doc_id, "It is not in the index; add it.")
     if not allowed:
         return WhyNot(doc_id, "Its metadata do not pass the filter.")
-    spans = retrieve(None, None)
-    rank = next((span.rank for span in spans if span.doc_id == doc_id), None)
+    limited, unlimited = retrieve(max_tokens, k), retrieve(None, None)
+    rank = next((span.rank for span in unlimited if span.doc_id == doc_id), None)
     if rank is None:
-        return _never_proposed(store, search, question, doc_id, candidates)
-    needed = sum(count_tokens(span.text) for span in spans[: rank + 1])
-    limited = retrieve(max_tokens, k)
-    if abstains(limited):
-        reason = (
-            "The result is empty, because the evidence is below the threshold of engine.abstention."
-        )
-    elif any(span.doc_id == doc_id for span in limited):
-        reason = "It is in the result."
+        why = _never_proposed(store, search, question, doc_id, candidates)
     else:
-        reason = f"Its best span is number {rank + 1}: it takes max_tokens={needed}" + (
-            f" and k={rank + 1}." if k is not None else "."
-        )
-    return WhyNot(doc_id, reason, rank=rank, max_tokens=needed)
+        needed = sum(count_tokens(span.text) for span in unlimited[: rank + 1])
+        reason = f"Its best span is number {rank + 1}: it takes max_tokens={needed}"
+        reason += f" and k={rank + 1}." if k is not None else "."
+        if any(span.doc_id == doc_id for span in limited):
+            reason = "It is in the result."
+        why = WhyNot(doc_id, reason, rank=rank, max_tokens=needed)
+    if limited and abstains(limited):
+        why = replace(why, reason=f"{_ABSTAINED} Without that: {why.reason}")
+    return why
 
 
 def _never_proposed(

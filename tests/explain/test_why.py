@@ -10,22 +10,23 @@ import pytest
 
 from s3_retriever import Document, Engine
 from s3_retriever.errors import InputError
-from s3_retriever.explain.reading import read_document
 from s3_retriever.retrieval.query import project_question
-from s3_retriever.retrieval.scoring import AttentionScorer
+from s3_retriever.retrieval.scoring.attention import AttentionScorer, QuestionLanes
+from s3_retriever.retrieval.scoring.base import score_tokens
 from s3_retriever.settings import CandidateSettings, RetrieveSettings
 
 QUESTION = "When was the lighthouse finished?"
 
 
 def test_readings_are_the_scorers_own_numbers(engine):
-    snapshot = engine.index.snapshot
-    reading = read_document(engine.llm, engine.profile, snapshot, QUESTION, "lighthouse")
-    segment, entry = snapshot.live["lighthouse"]
-    questions = [project_question(engine.llm, engine.profile, text) for text in (QUESTION, "N/A")]
-    scorer = AttentionScorer(engine.profile, engine.llm.layout, *questions)
-    rows = slice(*entry.tokens)
-    expected = scorer.score(segment.ids[rows], segment.activations[rows])
+    view, llm, profile = engine.index.view, engine.llm, engine.profile
+    reading = engine.read_document(QUESTION, "lighthouse")
+    lanes = [
+        QuestionLanes(profile, llm.layout, project_question(llm, profile.card, text))
+        for text in (QUESTION, "N/A")
+    ]
+    batch = view.tokens([view.whole_document("lighthouse")])
+    expected = score_tokens(AttentionScorer(profile, *lanes), [batch])
     np.testing.assert_allclose(reading.scores, expected, atol=1e-3)
     for head in reading.heads:
         assert head.shares.mean() == pytest.approx(1)
@@ -57,14 +58,13 @@ def test_an_explanation(engine):
 
 def fires(engine, feature, example):
     """The stored code of an example's token holds the feature; its surroundings cut no word."""
-    segment, entry = engine.index.snapshot.live[example.doc_id]
-    words = set(re.findall(r"\w+", segment.text(entry)))
+    view = engine.index.view
+    words = set(re.findall(r"\w+", view.document(example.doc_id).text))
     assert set(re.findall(r"\w+", example.text)) <= words
-    row = entry.tokens[0] + int(
-        np.flatnonzero(segment.starts[slice(*entry.tokens)] == example.start)[0]
-    )
+    batch = view.tokens([view.whole_document(example.doc_id)])
+    row = int(np.flatnonzero(batch.starts == example.start)[0])
     layers = [h.layer for h in engine.profile.card.hookpoints]
-    assert feature.latent in segment.ids[row, layers.index(feature.layer)]
+    assert feature.latent in batch.ids[row, layers.index(feature.layer)]
 
 
 def test_a_span_of_another_text_is_refused(engine):
