@@ -63,7 +63,12 @@ class AnswerStream:
     """
 
     def __init__(self, pieces: Iterator[str], spans: tuple[Span, ...]) -> None:
-        """Wrap a generator of text."""
+        """Wrap an answer.
+
+        Args:
+            pieces: its text, as it is written.
+            spans: what the model has in front of it, in the order of their numbers.
+        """
         self._pieces = pieces
         self._text = ""
         self.spans = spans

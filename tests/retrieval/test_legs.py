@@ -34,7 +34,7 @@ from s3_retriever.retrieval.presets import (
 )
 from s3_retriever.retrieval.spans import ScoredSpan
 from s3_retriever.settings import FusionSettings, RetrieveSettings, SpanSettings
-from s3_retriever.testing.legs import LegContract
+from s3_retriever.testing.legs import LegContract, make_context
 from s3_retriever.types import SpanRef
 from tests.tiny import tiny_llm, write_profile
 
@@ -90,6 +90,27 @@ class TestQueryLikelihood(LegContract):
     @pytest.fixture(scope="class")
     def leg(self) -> Leg:
         return QueryLikelihood()
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [
+        [("d", 0, 7, 0.0)],  # no positive score
+        [("d", 0, 7, float("nan"))],
+        [("d", 0, 7, 1.0), ("d", 8, 16, 2.0)],  # worst first
+        [("d", 8, 17, 1.0)],  # beyond the end
+        [("d", 7, 8, 1.0)],  # white space
+        [("d", 0, 2, 1.0)],  # a cut word
+        [("d", 0, 3, 1.0)],  # a cut sentence
+        [("gone", 0, 7, 1.0)],
+    ],
+)
+def test_the_suite_refuses(spans: list[tuple[str, int, int, float]]) -> None:
+    context = make_context({"d": "One is. Two are."}, "One?", weights={})
+    proposed = [ScoredSpan(SpanRef(*ref), score) for *ref, score in spans]
+    with pytest.raises(AssertionError):
+        LegContract().check(context, proposed)
+    LegContract().check(context, [ScoredSpan(SpanRef("d", 0, 7), 1.0)])
 
 
 @dataclass(frozen=True)

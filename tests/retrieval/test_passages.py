@@ -18,10 +18,6 @@ WHOLE = VIEW.whole_document("a")
 BOTH = [candidate("finished"), candidate("yeast")]
 
 
-def run(first: int, last: int) -> TokenRange:
-    return TokenRange("a", first, last)
-
-
 def token_of(text: str) -> int:
     return int(np.searchsorted(VIEW.tokens([WHOLE]).starts, TEXT.index(text)))
 
@@ -88,8 +84,9 @@ def test_a_passage_is_worth_its_eight_best_tokens() -> None:
 
 def test_only_candidates_count_and_worthless_passages_are_left_out() -> None:
     first = token_of("lighthouse")
-    runs = [run(first, first + 2), run(token_of("Bread"), token_of("Bread") + 1)]
-    found = proposed(runs, np.array([4.0, 2.0, -1.0]))
+    bread = token_of("Bread")
+    ranges = [TokenRange("a", first, first + 2), TokenRange("a", bread, bread + 1)]
+    found = proposed(ranges, np.array([4.0, 2.0, -1.0]))
     assert [span.score for span in found] == [3.0, 3.0]
     assert {VIEW.text(span.ref).split()[0] for span in found} == {"Skerry", "Its"}
     assert proposed([], np.empty(0)) == []

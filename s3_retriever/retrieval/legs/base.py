@@ -13,7 +13,11 @@ __all__ = ["Leg"]
 
 
 class Leg(Protocol):
-    """Proposes spans. One file each, and a line in :mod:`~s3_retriever.retrieval.legs.registry`."""
+    """Proposes spans. One file each, and a line in :mod:`~s3_retriever.retrieval.legs.registry`.
+
+    A leg is one object for all questions and threads: it keeps nothing of any.
+    ``s3_retriever.testing.legs`` holds the suite that every one has to pass.
+    """
 
     @property
     def name(self) -> str:
@@ -27,4 +31,7 @@ class Leg(Protocol):
         """Whether it can find anything under some settings."""
 
     def propose(self, context: LegContext) -> Sequence[ScoredSpan]:
-        """Spans with positive scores, best first."""
+        """Spans with positive scores, best first; none in an empty index.
+
+        Scores are compared with each other only: fusion takes them relative to the best.
+        """

@@ -114,7 +114,6 @@ class AttentionScorer:
         """
         self._profile = profile
         self._asked = asked
-        self._null = null
         signed = [(1, asked), *([(-1, null)] if null else [])]
         self._lanes = [
             (head, table, sign * head.weights)

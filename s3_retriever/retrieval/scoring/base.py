@@ -60,7 +60,8 @@ class TokenScorer(Protocol):
 
     ``finish(partial(batch), partial(batch).totals)`` scores a batch that is all there is. Where
     there are several (shards of an index, say), each gets the merged totals of all of them, and
-    every token the score that it would have had in one batch.
+    every token the score that it would have had in one batch. A batch may be empty.
+    ``s3_retriever.testing.scorers`` holds the suite that every one has to pass.
     """
 
     def features(self, limit: int) -> FeatureWeights:
