@@ -17,7 +17,7 @@ from s3_retriever.search.base import CandidateSearch
 from s3_retriever.search.filters import Filter
 from s3_retriever.settings import RetrieveSettings
 from s3_retriever.storage.base import CodeStore
-from s3_retriever.types import SpanRef, TokenBatch, TokenRange
+from s3_retriever.types import SpanRef, TextBounds, TokenBatch, TokenRange
 
 __all__ = ["LegContext"]
 
@@ -62,6 +62,7 @@ class LegContext:
         """What each leg proposed so far, best first."""
         self._make_scorer = make_scorer
         self._look_up_words = look_up_words
+        self._bounds: dict[str, TextBounds] = {}
         self._union = SpanUnion(store)
         self._ranked: list[FusedSpan] | None = None
 
@@ -127,5 +128,11 @@ class LegContext:
         return [
             SpanRef(ref.doc_id, start, end)
             for ref in self.store.characters(ranges)
-            for start, end in self.store.bounds(ref.doc_id).sentences_over(ref.start, ref.end)
+            for start, end in self.bounds(ref.doc_id).sentences_over(ref.start, ref.end)
         ]
+
+    def bounds(self, doc_id: str) -> TextBounds:
+        """Where a document's sentences and paragraphs stand; looked up once for a question."""
+        if doc_id not in self._bounds:
+            self._bounds[doc_id] = self.store.bounds(doc_id)
+        return self._bounds[doc_id]

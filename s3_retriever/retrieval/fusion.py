@@ -62,7 +62,7 @@ class SpanUnion:
         self._best[leg] = max(span.score for span in spans)
         for span in spans:
             self._order.setdefault(span.ref.doc_id, len(self._order))
-        bounds = {span.ref.doc_id: self._store.bounds(span.ref.doc_id) for span in spans}
+        bounds = {doc_id: self._store.bounds(doc_id) for doc_id in {s.ref.doc_id for s in spans}}
         found = self._spans + [
             _Joined(s.ref, bounds[s.ref.doc_id].paragraph_of(s.ref.start), {leg: s.score})
             for s in spans
@@ -158,6 +158,8 @@ def fill_budget(
     left = max_tokens
     for item in fused:
         if k is not None and len(taken) == k:
+            break
+        if left == 0:
             break
         if left is not None:
             cost = count_tokens(store.text(item.ref))

@@ -73,4 +73,4 @@ def new_words(context: LegContext, evidence: FusedSpan) -> dict[str, float]:
 
 
 def _paragraph(context: LegContext, ref: SpanRef) -> tuple[str, int]:
-    return ref.doc_id, context.store.bounds(ref.doc_id).paragraph_of(ref.start)
+    return ref.doc_id, context.bounds(ref.doc_id).paragraph_of(ref.start)
