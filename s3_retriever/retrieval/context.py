@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 
 import numpy as np
 
 from s3_retriever.models.base import LikelihoodJudge
 from s3_retriever.retrieval.candidates import find_candidates
 from s3_retriever.retrieval.fusion import FusedSpan, SpanUnion
+from s3_retriever.retrieval.lazy import lazy
 from s3_retriever.retrieval.scoring.base import TokenScorer, score_tokens
 from s3_retriever.retrieval.spans import ScoredSpan
 from s3_retriever.retrieval.words import Words
@@ -83,22 +83,22 @@ class LegContext:
             self._ranked = self._union.ranked(self.weights, self.settings.fusion.paragraph_weight)
         return self._ranked
 
-    @cached_property
+    @lazy
     def question_words(self) -> list[str]:
         """The question's words, as they are indexed, repeated ones included."""
         return self.search.words(self.question)
 
-    @cached_property
+    @lazy
     def words(self) -> Words:
         """Words of texts and how rare they are."""
         return Words(self.store, self.search)
 
-    @cached_property
+    @lazy
     def scorer(self) -> TokenScorer | None:
         """Scores tokens for the question; ``None`` where no leg of the preset is about features."""
         return self._make_scorer() if "features" in self.weights else None
 
-    @cached_property
+    @lazy
     def candidates(self) -> list[TokenRange]:
         """What is scored exactly."""
         return find_candidates(
@@ -111,12 +111,12 @@ class LegContext:
             look_up_words=self._look_up_words,
         )
 
-    @cached_property
+    @lazy
     def batch(self) -> TokenBatch:
         """The candidates' codes."""
         return self.store.tokens(self.candidates)
 
-    @cached_property
+    @lazy
     def scores(self) -> np.ndarray:
         """``(n_tokens of the batch,)`` float32; zeros without a scorer."""
         if self.scorer is None:

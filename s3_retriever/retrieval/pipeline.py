@@ -185,7 +185,7 @@ class Retriever:
             if text not in self._null_lanes:
                 projected = project_question(self._llm, self._profile.card, text)
                 lanes = QuestionLanes(self._profile, self._llm.layout, projected)
-                _ = lanes.tables  # a cached property of two threads would be made twice
+                _ = lanes.tables  # now, not by each of several threads
                 self._null_lanes[text] = lanes
             return self._null_lanes[text]
 

@@ -65,6 +65,20 @@ def test_a_paragraph_lifts_its_sentences() -> None:
     ]
 
 
+def test_a_span_over_two_paragraphs_counts_where_it_begins() -> None:
+    text = "first words\n\nsecond words here\n\nthird"
+    view = view_of(code("a", text))
+    over = [ScoredSpan(ref_of(view, "a", "words\n\nsecond"), 1.0)]
+    inner = [ScoredSpan(ref_of(view, "a", word), 4.0) for word in ("here", "third")]
+    scored = [ScoredSpan(ref_of(view, "a", "second words"), 2.0), *inner]
+    fused = fuse({"features": over, "bm25": scored}, view=view, paragraph_weight=0.5)
+    assert {view.text(f.ref): f.score for f in fused} == {
+        "words\n\nsecond words": pytest.approx(1.5 * 1.5),  # alone in the first
+        "here": pytest.approx(1.5),
+        "third": pytest.approx(1.5),
+    }
+
+
 def test_overlapping_pieces_become_one() -> None:
     fused = fuse({"features": [piece(0, 10)], "bm25": [piece(6, 16)]})
     (one,) = fused

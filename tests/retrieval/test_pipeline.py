@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -110,6 +111,23 @@ def test_the_null_questions_tables_are_made_once(
     null = engine._retriever._null_lanes["N/A"]
     assert made[id(null)] == len(null.key_heads)
     assert len(made) == 4  # three questions' and the null question's
+
+
+def test_questions_do_not_wait_for_each_other(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads project their questions at the same time."""
+    both = threading.Barrier(2)  # passed only if each comes while the other is here
+    read = engine.llm.read_queries
+
+    def waiting(texts: Sequence[np.ndarray], layers: Sequence[int]) -> Mapping[int, Any]:
+        both.wait(60)
+        return read(texts, layers)
+
+    engine.retrieve("Who?")  # the null question is known
+    monkeypatch.setattr(engine.llm, "read_queries", waiting)
+    with ThreadPoolExecutor(2) as threads:
+        assert all(threads.map(engine.retrieve, QUESTIONS[:2]))
 
 
 def test_a_batch_finds_what_single_questions_find(engine: Engine) -> None:

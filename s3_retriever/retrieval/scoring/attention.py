@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from s3_retriever.errors import ProfileError
 from s3_retriever.models.families import AttentionLayout
 from s3_retriever.profiles.card import Head
 from s3_retriever.profiles.profile import Profile
+from s3_retriever.retrieval.lazy import lazy
 from s3_retriever.retrieval.query import ProjectedQuestion
 from s3_retriever.retrieval.scoring.base import PartialScores, Totals, strongest
 from s3_retriever.search.base import FeatureWeights
@@ -68,7 +68,7 @@ class QuestionLanes:
         self.key_heads = _key_heads(profile, layout, question)
         self._profile = profile.on(next(iter(question.queries.values())).device)
 
-    @cached_property
+    @lazy
     def tables(self) -> list[list[Tensor]]:
         """For each key head ``(n_latents, n_lanes)``, in pieces of at most :data:`LANES` lanes.
 
