@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import IndexStorageError, InputError
-from s3_retriever.models.weights import sha256_of
 from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.storage.files import sync_folder
 from s3_retriever.storage.index import Index

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 
+from s3_retriever.checksums import sha256_of
 from s3_retriever.encoding.autoencoder import TopKSae
 from s3_retriever.errors import ProfileError
 from s3_retriever.models.transformers import TransformersModel
-from s3_retriever.models.weights import sha256_of
 from s3_retriever.profiles.card import Hookpoint
 from s3_retriever.profiles.cards import shipped_profiles
 from s3_retriever.profiles.profile import Profile
