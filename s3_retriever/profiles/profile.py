@@ -80,7 +80,7 @@ class Profile:
         """Make sure that ``llm`` is the model this profile was made for.
 
         Raises:
-            ProfileError: another architecture, size or tokenizer; says which.
+            ProfileError: another architecture, size, tokenizer or fine-tune; says which.
         """
         card, layout = self.card, llm.layout
         expected = (card.family, card.n_layers, card.n_heads, card.n_kv_heads, card.head_dim)
@@ -94,6 +94,16 @@ class Profile:
             raise ProfileError(
                 f"profile {card.name!r} was made with the tokenizer of {card.model}; "
                 f"{llm.name} numbers its tokens differently"
+            )
+        if card.weights_sha256 is None:
+            return
+        digest = llm.weights_digest(self.layers[-1])
+        if card.weights_sha256 != digest:
+            raise ProfileError(
+                f"profile {card.name!r} was trained on other weights of {card.model} (digest "
+                f"{card.weights_sha256[:12]}) than those of {llm.name} (digest {digest[:12]}). "
+                "For another fine-tune make one with: s3-retriever train --model ...; "
+                "for the same one rounded to fewer bits remove weights_sha256 from profile.json"
             )
 
 

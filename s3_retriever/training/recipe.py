@@ -251,6 +251,7 @@ def _card(
             k=settings.k,
             n_latents=settings.latents_for(len(hookpoints[0].kv_heads) * layout.head_dim),
             hookpoints=tuple(hookpoints),
+            weights_sha256=llm.weights_digest(max(h.layer for h in hookpoints)),
             heads=tuple(heads),
             training={
                 "command": command,
