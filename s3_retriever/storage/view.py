@@ -216,14 +216,17 @@ class View:
             while at < len(numbers):
                 before = int(ends[at - 1]) if at else 0
                 stop = max(at + 1, int(np.searchsorted(ends, before + n_tokens, side="right")))
-                part = numbers[at:stop]
-                runs = _runs(segment.block_starts, part)
-                yield BlockCodes(
-                    _joined(segment.ids, runs),
-                    _joined(segment.activations, runs),
-                    lengths[at:stop],
-                    first + part,
-                )
+                part, size = numbers[at:stop], lengths[at:stop]
+                begins = segment.block_starts[part]
+                if part[-1] - part[0] + 1 == len(part):  # they lie together: nothing is copied
+                    rows = slice(int(begins[0]), int(begins[-1] + size[-1]))
+                    ids, activations = segment.ids[rows], segment.activations[rows]
+                else:
+                    n = np.cumsum(size)
+                    scattered = np.repeat(begins - (n - size), size) + np.arange(n[-1])
+                    ids = segment.ids.take(scattered, axis=0)
+                    activations = segment.activations.take(scattered, axis=0)
+                yield BlockCodes(ids, activations, size, first + part)
                 at = stop
 
     def block_ranges(self, blocks: Sequence[int]) -> list[TokenRange]:
@@ -319,20 +322,6 @@ def block_range(segment: Segment, entry: Entry, block: int) -> TokenRange:
     """One block of a document, in the document's own count of tokens."""
     first, last = segment.block_rows(entry, block)
     return TokenRange(entry.id, first - entry.tokens[0], last - entry.tokens[0])
-
-
-def _runs(block_starts: np.ndarray, blocks: np.ndarray) -> list[slice]:
-    """The rows of ascending blocks, those that follow one another as one slice."""
-    breaks = np.flatnonzero(np.diff(blocks) > 1)
-    firsts = blocks[np.concatenate([[0], breaks + 1])]
-    lasts = blocks[np.concatenate([breaks, [len(blocks) - 1]])]
-    starts, stops = block_starts[firsts], block_starts[lasts + 1]
-    return [slice(int(start), int(stop)) for start, stop in zip(starts, stops, strict=True)]
-
-
-def _joined(array: np.ndarray, runs: Sequence[slice]) -> np.ndarray:
-    """The rows of some slices; a single one is not copied."""
-    return array[runs[0]] if len(runs) == 1 else np.concatenate([array[run] for run in runs])
 
 
 def _distinct(filter: Any) -> Any:
