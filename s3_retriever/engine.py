@@ -73,14 +73,17 @@ class Engine:
         Raises:
             ProfileError: the profile is for another model.
             IndexStorageError: the folder cannot be used or is damaged.
-            IndexMismatchError: the index was written with another profile.
+            IndexMismatchError: the index was written with another profile or by a model of other
+                weights.
         """
         profile.check_llm(llm)
         self.llm = llm
         self.profile = profile
         self.scan_settings = scan or ScanSettings()
         self.retrieve_settings = retrieve or profile.default_settings
-        self.documents = Documents(Index(Path(path) if path is not None else None, profile.card))
+        weights = llm.weights_digest(profile.layers[-1])
+        folder = Path(path) if path is not None else None
+        self.documents = Documents(Index(folder, profile.card, weights))
         self._scanner = Scanner(llm, profile, self.scan_settings)
         self._retriever = Retriever(llm, profile)
         self._namespaces: dict[str, Engine] = {}

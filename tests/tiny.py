@@ -18,9 +18,9 @@ from transformers.models.phi3 import Phi3Config
 from transformers.models.qwen2 import Qwen2Config
 from transformers.models.qwen3 import Qwen3Config
 
+from s3_retriever.checksums import sha256_of
 from s3_retriever.encoding.autoencoder import TopKSae
 from s3_retriever.models.transformers import TransformersModel
-from s3_retriever.models.weights import sha256_of
 from s3_retriever.profiles.card import Head, Hookpoint, ProfileCard
 
 VOCABULARY = 320

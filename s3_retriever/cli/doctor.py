@@ -14,6 +14,7 @@ from s3_retriever.cli.opening import existing_manifest, profile_of
 from s3_retriever.cli.options import DeviceOption, IndexOption, ModelOption, ProfileOption
 
 if TYPE_CHECKING:
+    from s3_retriever.storage.manifest import Manifest
     from s3_retriever.storage.repair import Repaired
     from s3_retriever.types import Document, EncodedDocument
 
@@ -44,23 +45,23 @@ def doctor(
 
 
 def _examine(
-    folder: Path, profile: str | None, mend: bool, model: str | None, device: str | None
+    folder: Path, profile: str | None, recover: bool, model: str | None, device: str | None
 ) -> bool:
-    """Say what is wrong with one index, mend it if asked; returns whether it is whole now."""
+    """Say what is wrong with one index, repair it if asked; returns whether it is whole now."""
     from s3_retriever.storage.check import problems
 
-    manifest = existing_manifest(folder, repair=mend)
+    manifest = existing_manifest(folder, repair=recover)
     with waiting(f"checking {folder} ..."):
         from s3_retriever.profiles.cards import load_card
 
         name = profile or profile_of(manifest, folder)
         card = load_card(name)
-        found = [] if mend else list(problems(folder, card))
-    if mend:
+        found = [] if recover else list(problems(folder, card))
+    if recover:
         from s3_retriever.storage.repair import repair
 
         with waiting("repairing ..."):
-            report = repair(folder, card, _reader(name, model, device))
+            report = repair(folder, card, _reader(name, model, device, manifest, folder))
             found = list(problems(folder, card))
         _show(found)
         _say("the search part was built anew", "green")
@@ -73,9 +74,12 @@ def _examine(
 
 
 def _reader(
-    name: str, model: str | None, device: str | None
+    name: str, model: str | None, device: str | None, manifest: Manifest, folder: Path
 ) -> Callable[[Sequence[Document]], Iterable[EncodedDocument]]:
-    """What reads texts again; the model is loaded only if there are any."""
+    """What reads texts again; the model is loaded only if there are any.
+
+    It refuses to be another one than the one that read the index's other texts.
+    """
 
     def rescan(documents: Sequence[Document]) -> Iterable[EncodedDocument]:
         from s3_retriever.encoding.scanner import Scanner
@@ -88,6 +92,7 @@ def _reader(
         revision = card.revision if model is None else None
         llm = TransformersModel.load(model or card.model, revision=revision, device=device)
         profile.check_llm(llm)
+        manifest.check(card, llm.weights_digest(profile.layers[-1]), f"index {folder}")
         return Scanner(llm, profile, ScanSettings()).scan(documents)
 
     return rescan

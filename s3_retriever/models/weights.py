@@ -5,7 +5,6 @@ Only safetensors and GGUF are ever read; a pickle never is.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -23,6 +22,7 @@ from typing import Any
 
 import platformdirs
 
+from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import ModelError
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "cache_folder",
     "find_weights",
     "quiet_transformers",
-    "sha256_of",
 ]
 
 logger = logging.getLogger(__name__)
@@ -279,12 +278,3 @@ def quiet_transformers() -> Iterator[None]:
                 transformers_logging.set_verbosity(_Quiet.verbosity)
                 if _Quiet.had_bars:
                     transformers_logging.enable_progress_bar()
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

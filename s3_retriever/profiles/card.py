@@ -16,9 +16,24 @@ __all__ = ["SCHEMA", "Head", "Hookpoint", "ProfileCard", "hookpoint_folder"]
 SCHEMA = 1
 """Version of the profile format."""
 
+_DECIDE_CODES = {
+    "family",
+    "n_layers",
+    "n_heads",
+    "n_kv_heads",
+    "head_dim",
+    "tokenizer_sha256",
+    "chunk_prefix",
+    "bos",
+    "k",
+    "n_latents",
+}
+"""Fields of the card that stored codes depend on, besides those of its hookpoints."""
+_HOOKPOINTS_DECIDE = {"layer", "kv_heads", "activation_scale", "sha256"}
 
-_READ_WITH_A_QUESTION = {"heads", "query_adapter_sha256", "fusion", "question_prompt"}
-"""Fields that stored codes do not depend on."""
+_OF_SCHEMA_1 = _DECIDE_CODES | {"model", "revision"}
+"""Fields that went into the fingerprint of an index up to schema version 2."""
+_HOOKPOINTS_OF_SCHEMA_1 = _HOOKPOINTS_DECIDE | {"fvu", "dead_fraction"}
 
 
 class _Record(BaseModel):
@@ -77,6 +92,10 @@ class ProfileCard(_Record):
     """Active latents per token and hookpoint."""
     n_latents: int = Field(ge=1)
     hookpoints: tuple[Hookpoint, ...] = Field(min_length=1)
+    weights_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """``weights_digest`` of the model it was trained on, up to the last layer that is read: other
+    fine-tunes are refused. ``None`` allows any weights of this shape: those of the profile that is
+    shipped come from the hub or, rounded to four bits, from a GGUF file."""
     heads: tuple[Head, ...] = ()
     """Empty: ``attention`` scoring is not available."""
     query_adapter_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
@@ -96,13 +115,31 @@ class ProfileCard(_Record):
 
     @property
     def fingerprint(self) -> str:
-        """Digest of everything stored codes depend on.
+        """SHA-256 of what decides the stored codes, but for the model's weights.
 
-        Heads, weights, the query adapter and the question's prompt are left out: they are read
-        when a question is asked, so calibrating them anew leaves an index valid.
+        That is a list of names: whatever else the card says, or will say one day, is read when a
+        question is asked or is there for people, and an index stays valid when it changes.
         """
-        card = self.model_dump(mode="json", exclude=_READ_WITH_A_QUESTION | {"name", "training"})
-        return hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
+        return self._digest(self._selected(_DECIDE_CODES, _HOOKPOINTS_DECIDE))
+
+    @property
+    def legacy_fingerprint(self) -> str:
+        """What releases before index schema 3 wrote: of the model's name and the losses, too."""
+        record = self._selected(_OF_SCHEMA_1, _HOOKPOINTS_OF_SCHEMA_1)
+        return self._digest({**record, "schema_version": 1})
+
+    def made(self, fingerprint: str) -> bool:
+        """Whether codes of this fingerprint are those of a profile with this card."""
+        return fingerprint in (self.fingerprint, self.legacy_fingerprint)
+
+    def _selected(self, fields: set[str], of_hookpoints: set[str]) -> dict[str, Any]:
+        record = self.model_dump(mode="json", include=fields)
+        hookpoints = [h.model_dump(mode="json", include=of_hookpoints) for h in self.hookpoints]
+        return {**record, "hookpoints": hookpoints}
+
+    @staticmethod
+    def _digest(record: Mapping[str, Any]) -> str:
+        return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
     @model_validator(mode="after")
     def _consistent(self) -> ProfileCard:

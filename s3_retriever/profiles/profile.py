@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 
+from s3_retriever.checksums import sha256_of
 from s3_retriever.encoding.autoencoder import TopKSae
 from s3_retriever.errors import ProfileError
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.families import AttentionLayout
-from s3_retriever.models.weights import sha256_of
 from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.profiles.cards import find_profile, load_card
 from s3_retriever.profiles.query_adapter import ADAPTER_FILE, QueryAdapter
@@ -95,7 +95,7 @@ class Profile:
         """Make sure that ``llm`` is the model this profile was made for.
 
         Raises:
-            ProfileError: another architecture, size or tokenizer; says which.
+            ProfileError: another architecture, size, tokenizer or fine-tune; says which.
         """
         card, layout = self.card, llm.layout
         expected = (card.family, card.n_layers, card.n_heads, card.n_kv_heads, card.head_dim)
@@ -109,6 +109,16 @@ class Profile:
             raise ProfileError(
                 f"profile {card.name!r} was made with the tokenizer of {card.model}; "
                 f"{llm.name} numbers its tokens differently"
+            )
+        if card.weights_sha256 is None:
+            return
+        digest = llm.weights_digest(self.layers[-1])
+        if card.weights_sha256 != digest:
+            raise ProfileError(
+                f"profile {card.name!r} was trained on other weights of {card.model} (digest "
+                f"{card.weights_sha256[:12]}) than those of {llm.name} (digest {digest[:12]}). "
+                "For another fine-tune make one with: s3-retriever train --model ...; "
+                "for the same one rounded to fewer bits remove weights_sha256 from profile.json"
             )
 
 

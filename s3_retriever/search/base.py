@@ -54,7 +54,7 @@ class CandidateSearch(Protocol):
         """The words of ``text`` as they are indexed, repeated ones included."""
 
     def document_frequency(self, word: str) -> int:
-        """Blocks that hold ``word``."""
+        """Blocks that hold ``word`` (deleted ones may count until their space is reclaimed)."""
 
     def search_words(self, words: Iterable[str], k: int, filter: Filter | None = None) -> list[Hit]:
         """The ``k`` best blocks by BM25, best first.

@@ -31,7 +31,12 @@ class BlockCodes(NamedTuple):
 
 
 class CodeStore(Protocol):
-    """Codes, texts and bounds of documents. What it gives never changes; texts are checked."""
+    """Codes, texts and bounds of documents. What it gives never changes; texts are checked.
+
+    Blocks are runs of :data:`~s3_retriever.search.base.BLOCK_TOKENS` tokens of one document, the
+    last one shorter. But for :meth:`document`, what is asked about an id of no document raises
+    ``KeyError``; tokens outside a document raise ``IndexError``. Any thread may ask.
+    """
 
     @property
     def n_documents(self) -> int:
@@ -43,7 +48,10 @@ class CodeStore(Protocol):
 
     @property
     def df(self) -> np.ndarray:
-        """``(n_hookpoints, n_latents)`` int64: tokens at which each latent is active."""
+        """``(n_hookpoints, n_latents)`` int64: tokens at which each latent is active.
+
+        Only defined where there is a document.
+        """
 
     def __contains__(self, doc_id: object) -> bool:
         """Whether a document of this id is there."""
@@ -82,25 +90,37 @@ class CodeStore(Protocol):
         """Tokens that begin in a span, as they were scanned."""
 
     def whole(self, filter: Filter | None = None, *, most_blocks: int) -> list[TokenRange] | None:
-        """Every document (that passes) as one range, if together they are few enough blocks."""
+        """Every document (that passes) as one range; ``None`` if they have more blocks."""
 
     def whole_document(self, doc_id: str) -> TokenRange:
         """All tokens of a document."""
 
     def merged(self, ranges: Iterable[TokenRange]) -> list[TokenRange]:
-        """Ranges in the store's order of documents; those that meet or overlap as one."""
+        """Ranges in the store's order of documents; those that meet or overlap as one.
+
+        In time of the ranges alone, not of the documents in the store.
+        """
 
     def characters(self, ranges: Sequence[TokenRange]) -> list[SpanRef]:
         """From the first character of each range's first token to the last of its last."""
 
     def tokens(self, ranges: Sequence[TokenRange]) -> TokenBatch:
-        """The codes and places of tokens."""
+        """The codes and places of tokens; ranges may overlap and come in any order.
+
+        Raises:
+            IndexError: a range is empty or outside its document.
+        """
 
     def sample_blocks(self, filter: Filter | None, n_blocks: int) -> TokenBatch:
-        """The tokens of so many blocks at equal distances: a picture of the whole."""
+        """The tokens of so many blocks (that pass) at equal distances: a picture of the whole."""
 
     def scan_blocks(self, filter: Filter | None, n_tokens: int) -> Iterator[BlockCodes]:
-        """The codes of all blocks (of documents that pass), about ``n_tokens`` at once."""
+        """The codes of all blocks (of documents that pass), each once, in the store's order.
+
+        Args:
+            filter: only blocks of documents whose metadata pass.
+            n_tokens: at most so many at once, but at least one block.
+        """
 
     def block_ranges(self, blocks: Sequence[int]) -> list[TokenRange]:
         """The tokens of blocks that :meth:`scan_blocks` numbered."""

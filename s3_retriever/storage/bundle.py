@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import IndexStorageError, InputError
-from s3_retriever.models.weights import sha256_of
 from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.storage.files import sync_folder
 from s3_retriever.storage.index import Index
@@ -68,7 +68,7 @@ def import_bundle(index: Index, path: Path) -> Imported:
     What was taken in is committed piece by piece; an interrupted import can be repeated.
 
     Raises:
-        IndexMismatchError: it was made with another profile.
+        IndexMismatchError: it was made with another profile or other weights of the model.
         IndexStorageError: it is no bundle, is damaged, or the index cannot be written.
         IndexLockedError: another process is writing.
     """
@@ -77,6 +77,7 @@ def import_bundle(index: Index, path: Path) -> Imported:
             manifest = _manifest_of(bundle, path, os.fstat(raw.fileno()).st_size)
             index.check(manifest, str(path))
             with tempfile.TemporaryDirectory(prefix="s3-retriever-") as scratch, index.writing():
+                index.accept(manifest, str(path))
                 return _take_in(index, _batches(bundle, manifest, Path(scratch), index.card))
     except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError, RuntimeError) as e:
         raise IndexStorageError(f"bundle {path} cannot be read: {e}") from e

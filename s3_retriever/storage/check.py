@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import IndexMismatchError, IndexStorageError
-from s3_retriever.models.weights import sha256_of
 from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.search.base import BlockIndex
 from s3_retriever.storage.files import read_sealed

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import IndexStorageError
-from s3_retriever.models.weights import sha256_of
 from s3_retriever.storage.files import read_sealed, write_sealed
 from s3_retriever.storage.lock import LOCK_FILES
 from s3_retriever.storage.manifest import COPY, MANIFEST, Manifest

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from s3_retriever.errors import IndexMismatchError, IndexStorageError
+from s3_retriever.errors import IndexStorageError
 from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.search.base import BlockIndex
 from s3_retriever.search.tantivy import TantivyIndex
@@ -39,25 +39,36 @@ _Segments = Mapping[str, Segment]
 class Index:
     """Coded documents on disk (or in memory), with one writer at a time."""
 
-    def __init__(self, folder: Path | None, card: ProfileCard, *, view: View | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        card: ProfileCard,
+        weights: str | None = None,
+        *,
+        view: View | None = None,
+    ) -> None:
         """Open the index in ``folder``, or make ready to create one; ``None`` is in memory.
 
         Args:
             folder: is created if need be.
             card: of the profile whose codes the index holds.
+            weights: ``weights_digest`` of the model that will read texts for it, up to the
+                profile's last layer; ``None`` if none will.
             view: what was found in a folder that does not open any more (for repair).
 
         Raises:
             IndexStorageError: the folder cannot be used, or its files are damaged.
-            IndexMismatchError: it was written with another profile or schema version.
+            IndexMismatchError: it was written with another profile, other weights of the model
+                or a newer schema version.
         """
         self.folder = folder
         self.card = card
+        self._weights = weights
         self._files = IndexFolder(folder) if folder is not None else None
         self._publishing = threading.Lock()
         self._stamp = self._look()
         if view is not None:
-            self.check(view.snapshot.manifest, f"index {folder}")
+            view.snapshot.manifest.check(card, weights, f"index {folder}")
         elif self._files is not None and self._stamp is None:
             make_index_folder(self._files.path)
         self._view = view or self._load(None)
@@ -92,25 +103,29 @@ class Index:
             self._view = self._load(self._view)
             self._stamp = stamp  # of before the load: a commit during it is seen the next time
 
+    @property
+    def weights(self) -> str | None:
+        """``weights_digest`` of the model that read the texts, where that is known."""
+        return self._weights or self.snapshot.manifest.weights
+
     def check(self, manifest: Manifest, what: str) -> None:
-        """Make sure that ``what`` was made with this index's profile.
+        """Make sure that ``what`` was made with this index's profile and weights.
 
         Raises:
             IndexMismatchError: it was not; names both sides and the way out.
         """
-        if manifest.fingerprint == self.card.fingerprint:
-            return
-        card = self.card
-        theirs = f"{manifest.model}, fingerprint {manifest.fingerprint[:12]}"
-        ours = f"{card.model}, fingerprint {self.card.fingerprint[:12]}"
-        if manifest.tokenizer not in (None, card.tokenizer_sha256):
-            theirs += f", tokenizer {str(manifest.tokenizer)[:12]}"
-            ours += f", tokenizer {card.tokenizer_sha256[:12]}"
-        raise IndexMismatchError(
-            f"{what} was made with profile {manifest.profile!r} ({theirs}), not with "
-            f"{card.name!r} ({ours}). Open it with that profile, or read the texts again with this "
-            "one: s3-retriever migrate --index OLD-FOLDER --to NEW-FOLDER --profile PROFILE"
-        )
+        manifest.check(self.card, self.weights, what)
+
+    def accept(self, manifest: Manifest, what: str) -> None:
+        """As :meth:`check`, for codes that are taken over; call inside :meth:`writing`.
+
+        Where the index does not know its weights yet, the next commit records those of ``what``.
+
+        Raises:
+            IndexMismatchError: as :meth:`check`.
+        """
+        self.check(manifest, what)
+        self._weights = self.weights or manifest.weights
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -290,8 +305,14 @@ class Index:
 
     def _next(self, records: Iterable[SegmentRecord]) -> Manifest:
         before = self.snapshot.manifest
-        update = {"generation": before.generation + 1, "segments": tuple(records)}
-        return before.model_copy(update={**update, "schema_version": SCHEMA})
+        update = {
+            "schema_version": SCHEMA,
+            "fingerprint": self.card.fingerprint,  # it may be that of an older release
+            "weights": self.weights,
+            "generation": before.generation + 1,
+            "segments": tuple(records),
+        }
+        return before.model_copy(update=update)
 
     def _look(self) -> tuple[int, int, int] | None:
         """What changes whenever the manifest is replaced; ``None`` where there is none."""
@@ -309,7 +330,7 @@ class Index:
             manifest = Manifest.read(self._files.path) if self._files is not None else None
             if manifest is None:
                 return View(Snapshot(self._empty_manifest(), {}), self._open_candidates(None))
-            self.check(manifest, f"index {self.folder}")
+            manifest.check(self.card, self._weights, f"index {self.folder}")
             try:
                 view = self._open_view(manifest, before)
             except IndexStorageError:
@@ -375,10 +396,11 @@ class Index:
         card = self.card
         return Manifest(
             schema_version=SCHEMA,
-            fingerprint=self.card.fingerprint,
+            fingerprint=card.fingerprint,
             profile=card.name,
             model=card.model,
             tokenizer=card.tokenizer_sha256,
+            weights=self._weights,
             generation=0,
         )
 

@@ -182,7 +182,7 @@ def _copy_unlocked(index: Index, files: IndexFolder, target: Path) -> None:
 
 
 def _write(index: Index, target: Path) -> None:
-    copy = Index(target, index.card)
+    copy = Index(target, index.card, index.weights)
     waiting: list[EncodedDocument] = []
     n_waiting = 0
     with copy.writing():

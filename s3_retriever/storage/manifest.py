@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from s3_retriever.errors import IndexMismatchError, IndexStorageError
+from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.storage.files import read_sealed, write_sealed
 
 __all__ = ["COPY", "MANIFEST", "SCHEMA", "Manifest", "SegmentRecord"]
@@ -22,6 +23,11 @@ the next commit writes 2."""
 
 MANIFEST = "manifest.json"
 COPY = "manifest.copy.json"
+
+_READ_AGAIN = (
+    "read the texts again with this one: "
+    "s3-retriever migrate --index OLD-FOLDER --to NEW-FOLDER --profile PROFILE"
+)
 
 
 class _Record(BaseModel):
@@ -67,6 +73,9 @@ class Manifest(_Record):
     """Its model."""
     tokenizer: str | None = None
     """SHA-256 of its tokenizer."""
+    weights: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """``weights_digest`` of the model that read the texts; ``None`` before schema version 3, and
+    until an engine writes."""
     generation: int = Field(ge=0)
     """Number of commits so far."""
     search: str = Field(default="tantivy", max_length=40)
@@ -88,6 +97,35 @@ class Manifest(_Record):
         if len({record.name for record in segments}) < len(segments):
             raise ValueError("a segment is named twice")
         return segments
+
+    def check(self, card: ProfileCard, weights: str | None, what: str) -> None:
+        """Make sure that the codes are those of a profile and of a model's weights.
+
+        Args:
+            card: of the profile.
+            weights: ``weights_digest`` of the model up to the profile's last layer; ``None`` where
+                there is none at hand.
+            what: has this manifest; named in the error.
+
+        Raises:
+            IndexMismatchError: they are not; names both sides and the way out.
+        """
+        if not card.made(self.fingerprint):
+            theirs = f"{self.model}, fingerprint {self.fingerprint[:12]}"
+            ours = f"{card.model}, fingerprint {card.fingerprint[:12]}"
+            if self.tokenizer not in (None, card.tokenizer_sha256):
+                theirs += f", tokenizer {str(self.tokenizer)[:12]}"
+                ours += f", tokenizer {card.tokenizer_sha256[:12]}"
+            raise IndexMismatchError(
+                f"{what} was made with profile {self.profile!r} ({theirs}), not with "
+                f"{card.name!r} ({ours}). Open it with that profile, or {_READ_AGAIN}"
+            )
+        if weights is not None and self.weights not in (None, weights):
+            raise IndexMismatchError(
+                f"{what} was made with other weights of {self.model} (digest {self.weights[:12]}) "
+                f"than those at hand (digest {weights[:12]}): another fine-tune, or one rounded to "
+                f"fewer bits. Open it with the weights it was made with, or {_READ_AGAIN}"
+            )
 
     @classmethod
     def read(cls, folder: Path, *, name: str = MANIFEST) -> Manifest | None:

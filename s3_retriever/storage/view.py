@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -56,11 +58,9 @@ class View:
 
     def document_ids(self, filter: Filter | None = None) -> list[str]:
         """See :class:`~s3_retriever.storage.base.CodeStore`."""
-        live = self.snapshot.live
         if filter is None:
-            return list(live)
-        passes = compile_filter(filter)
-        return [i for i, (_, entry) in live.items() if passes(entry.metadata)]
+            return list(self.snapshot.live)
+        return [entry.id for _, entry in self._passing(filter)]
 
     def document(self, doc_id: str) -> Document | None:
         """See :class:`~s3_retriever.storage.base.CodeStore`."""
@@ -100,10 +100,20 @@ class View:
         live = self.snapshot.live
         if filter is None and self.snapshot.n_blocks > most_blocks:
             return None
-        allowed = [live[i][1] for i in self.document_ids(filter)]
-        if sum(entry.n_blocks for entry in allowed) > most_blocks:
-            return None
-        return [TokenRange(entry.id, 0, entry.n_tokens) for entry in allowed]
+        allowed = live.values() if filter is None else self._passing(filter)
+        found, n_blocks = [], 0
+        for _, entry in allowed:
+            n_blocks += entry.n_blocks
+            if n_blocks > most_blocks:
+                return None
+            found.append(TokenRange(entry.id, 0, entry.n_tokens))
+        return found
+
+    def _passing(self, filter: Filter) -> Iterator[tuple[Segment, Entry]]:
+        """The documents whose metadata pass, in order of addition."""
+        for name, numbers in self.search.allowed(filter).items():
+            segment = self.snapshot.segments[name]
+            yield from ((segment, segment.entries[number]) for number in numbers)
 
     def whole_document(self, doc_id: str) -> TokenRange:
         """All tokens of a document."""
@@ -129,22 +139,16 @@ class View:
         """See :class:`~s3_retriever.storage.base.CodeStore`."""
         found = []
         for tokens in ranges:
-            segment, entry = self.snapshot.live[tokens.doc_id]
-            first, last = entry.tokens[0] + tokens.first, entry.tokens[0] + tokens.last
-            start, end = int(segment.starts[first]), int(segment.ends[last - 1])
+            segment, rows = self._rows(tokens)
+            start, end = int(segment.starts[rows.start]), int(segment.ends[rows.stop - 1])
             found.append(SpanRef(tokens.doc_id, start, end))
         return found
 
     def tokens(self, ranges: Sequence[TokenRange]) -> TokenBatch:
-        """The codes and places of tokens."""
+        """See :class:`~s3_retriever.storage.base.CodeStore`."""
         if not ranges:
             return self._no_tokens()
-        parts = []
-        for tokens in ranges:
-            segment, entry = self.snapshot.live[tokens.doc_id]
-            parts.append(
-                (segment, slice(entry.tokens[0] + tokens.first, entry.tokens[0] + tokens.last))
-            )
+        parts = [self._rows(tokens) for tokens in ranges]
         return TokenBatch(
             tuple(ranges),
             np.concatenate([segment.ids[rows] for segment, rows in parts]),
@@ -152,6 +156,14 @@ class View:
             np.concatenate([segment.starts[rows] for segment, rows in parts]),
             np.concatenate([segment.ends[rows] for segment, rows in parts]),
         )
+
+    def _rows(self, tokens: TokenRange) -> tuple[Segment, slice]:
+        """Where the tokens of a range stand in the arrays of a segment."""
+        segment, entry = self.snapshot.live[tokens.doc_id]
+        if not 0 <= tokens.first < tokens.last <= entry.n_tokens:  # else a neighbour's
+            raise IndexError(f"{tokens} is outside the document's {entry.n_tokens} tokens")
+        first = entry.tokens[0]
+        return segment, slice(first + tokens.first, first + tokens.last)
 
     def _no_tokens(self) -> TokenBatch:
         segments = list(self.snapshot.segments.values())
@@ -162,20 +174,36 @@ class View:
     def sample_blocks(self, filter: Filter | None, n_blocks: int) -> TokenBatch:
         """See :class:`~s3_retriever.storage.base.CodeStore`."""
         parts = self._allowed_blocks(filter)
-        blocks = np.concatenate([first + numbers for _, first, numbers in parts] or [np.empty(0)])
-        wanted = np.linspace(0, len(blocks) - 1, min(n_blocks, len(blocks))).astype(np.int64)
-        return self.tokens(self.block_ranges(blocks[wanted].astype(np.int64).tolist()))
+        ends = np.cumsum([len(numbers) for _, _, numbers in parts])
+        n = int(ends[-1]) if parts else 0
+        wanted = np.linspace(0, n - 1, min(n_blocks, n)).astype(np.int64)
+        blocks = []
+        for place, part in zip(wanted, np.searchsorted(ends, wanted, side="right"), strict=True):
+            _, first, numbers = parts[part]
+            blocks.append(first + int(numbers[place - ends[part]]))  # counted from the end
+        return self.tokens(self.block_ranges(blocks))
 
     def _allowed_blocks(self, filter: Filter | None) -> list[tuple[Segment, int, np.ndarray]]:
         """Segments, the number of each one's first block, and its blocks that are allowed."""
-        allowed = None if filter is None else self.search.allowed(filter)
+        if filter is None:
+            return self._live_blocks
+        allowed = self.search.allowed(filter)
         found = []
-        for (segment, first), record in zip(
-            self._first_blocks, self.snapshot.manifest.segments, strict=True
-        ):
-            mask = np.full(len(segment.entries), allowed is None)
-            changed = record.deleted if allowed is None else allowed.get(segment.name, ())
-            mask[list(changed)] ^= True
+        for segment, first in self._first_blocks:
+            if numbers := allowed.get(segment.name, ()):
+                mask = np.zeros(len(segment.entries), dtype=bool)
+                mask[list(numbers)] = True
+                found.append((segment, first, np.flatnonzero(mask[segment.block_owner])))
+        return found
+
+    @cached_property
+    def _live_blocks(self) -> list[tuple[Segment, int, np.ndarray]]:
+        """As :meth:`_allowed_blocks`, of every document that is not deleted."""
+        found = []
+        records = self.snapshot.manifest.segments
+        for (segment, first), record in zip(self._first_blocks, records, strict=True):
+            mask = np.ones(len(segment.entries), dtype=bool)
+            mask[list(record.deleted)] = False
             found.append((segment, first, np.flatnonzero(mask[segment.block_owner])))
         return found
 
@@ -183,28 +211,27 @@ class View:
         """See :class:`~s3_retriever.storage.base.CodeStore`."""
         for segment, first, numbers in self._allowed_blocks(filter):
             lengths = np.diff(segment.block_starts)[numbers]
-            whole = len(numbers) == len(segment.block_owner)
             ends = np.cumsum(lengths)
             at = 0
             while at < len(numbers):
                 before = int(ends[at - 1]) if at else 0
                 stop = max(at + 1, int(np.searchsorted(ends, before + n_tokens, side="right")))
                 part, size = numbers[at:stop], lengths[at:stop]
-                rows: slice | np.ndarray
-                if whole:
-                    rows = slice(
-                        int(segment.block_starts[part[0]]), int(segment.block_starts[part[-1] + 1])
-                    )
+                begins = segment.block_starts[part]
+                if part[-1] - part[0] + 1 == len(part):  # they lie together: nothing is copied
+                    rows = slice(int(begins[0]), int(begins[-1] + size[-1]))
+                    ids, activations = segment.ids[rows], segment.activations[rows]
                 else:
-                    begins = segment.block_starts[part]
-                    shift = np.cumsum(size) - size
-                    rows = np.repeat(begins - shift, size) + np.arange(int(size.sum()))
-                yield BlockCodes(segment.ids[rows], segment.activations[rows], size, first + part)
+                    n = np.cumsum(size)
+                    scattered = np.repeat(begins - (n - size), size) + np.arange(n[-1])
+                    ids = segment.ids.take(scattered, axis=0)
+                    activations = segment.activations.take(scattered, axis=0)
+                yield BlockCodes(ids, activations, size, first + part)
                 at = stop
 
     def block_ranges(self, blocks: Sequence[int]) -> list[TokenRange]:
         """The tokens of blocks that :meth:`scan_blocks` numbered."""
-        firsts = [first for _, first in self._first_blocks]
+        firsts = self._block_numbers
         found = []
         for block in blocks:
             segment, first = self._first_blocks[
@@ -213,6 +240,11 @@ class View:
             number = int(block) - first
             found.append(block_range(segment, segment.entries[segment.block_owner[number]], number))
         return found
+
+    @cached_property
+    def _block_numbers(self) -> np.ndarray:
+        """The number of each segment's first block."""
+        return np.array([first for _, first in self._first_blocks], dtype=np.int64)
 
     @cached_property
     def _first_blocks(self) -> list[tuple[Segment, int]]:
@@ -232,7 +264,7 @@ class ViewSearch:
         """Use :attr:`View.search`."""
         self._snapshot = view.snapshot
         self._blocks = view.candidates
-        self._allowed: tuple[str, Mapping[str, Sequence[int]]] | None = None
+        self._allowed: tuple[Any, Mapping[str, Sequence[int]]] | None = None
 
     @property
     def n_blocks(self) -> int:
@@ -260,13 +292,17 @@ class ViewSearch:
         return self._hits(self._blocks.search_features(weights, k, allowed))
 
     def allowed(self, filter: Filter) -> Mapping[str, Sequence[int]]:
-        """Numbers of the documents whose metadata pass, by segment name."""
-        known = self._allowed
-        key = repr(filter)  # of 1, 1.0 and True, which are equal, not the same
-        if known is None or known[0] != key:
-            found = self._snapshot.matching(compile_filter(filter))
-            known = self._allowed = (key, found)
-        return known[1]
+        """Numbers of the documents whose metadata pass, by segment name.
+
+        Of the filter that was asked last it is kept: one question asks several times.
+        """
+        known, key = self._allowed, _distinct(filter)
+        if known is not None and known[0] == key:
+            return known[1]
+        found = self._snapshot.matching(compile_filter(filter))
+        if key is not None:
+            self._allowed = (key, found)
+        return found
 
     def _hits(self, found: Iterable[BlockHit]) -> list[Hit]:
         """The blocks of documents that are there: the search part may lag behind."""
@@ -286,3 +322,22 @@ def block_range(segment: Segment, entry: Entry, block: int) -> TokenRange:
     """One block of a document, in the document's own count of tokens."""
     first, last = segment.block_rows(entry, block)
     return TokenRange(entry.id, first - entry.tokens[0], last - entry.tokens[0])
+
+
+def _distinct(filter: Any) -> Any:
+    """What is equal for two filters only if they mean the same; ``None``: of unknown values.
+
+    Not the filter itself, in which 1 equals ``True`` and which may change after the question.
+    """
+    if isinstance(filter, Mapping):
+        parts: list[Any] = [(_distinct(k), _distinct(v)) for k, v in filter.items()]
+        known = all(None not in pair for pair in parts)
+    elif isinstance(filter, (list, tuple)):
+        parts = [_distinct(value) for value in filter]
+        known = None not in parts
+    else:
+        return (type(filter), filter) if isinstance(filter, _PLAIN) else None
+    return (type(filter).__name__, parts) if known else None
+
+
+_PLAIN = (str, int, float, date, type(None))

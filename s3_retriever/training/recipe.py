@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from s3_retriever.checksums import sha256_of
 from s3_retriever.encoding.autoencoder import TopKSae
 from s3_retriever.errors import InputError
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.families import AttentionLayout
-from s3_retriever.models.weights import sha256_of
 from s3_retriever.profiles.card import Head, Hookpoint, ProfileCard, hookpoint_folder
 from s3_retriever.settings import SaeSettings, ScanSettings
 from s3_retriever.training.autoencoders import measure, train
@@ -251,6 +251,7 @@ def _card(
             k=settings.k,
             n_latents=settings.latents_for(len(hookpoints[0].kv_heads) * layout.head_dim),
             hookpoints=tuple(hookpoints),
+            weights_sha256=llm.weights_digest(max(h.layer for h in hookpoints)),
             heads=tuple(heads),
             training={
                 "command": command,

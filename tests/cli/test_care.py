@@ -1,4 +1,4 @@
-"""``info`` and ``doctor``: an index is described and mended without its model."""
+"""``info`` and ``doctor``: an index is described and repaired without its model."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from s3_retriever.profiles.profile import Profile
 from s3_retriever.storage.segments import Segment
 from tests.cli.conftest import FILES, Run, Setup
 from tests.damage import overwrite
+from tests.tiny import tiny_llm
 
 
 @pytest.fixture(autouse=True)
@@ -90,9 +91,9 @@ class TestDoctor:
         sick = run(*doctor)
         assert sick.exit_code == 1
         assert "--repair" in sick.stdout
-        mended = run(*doctor, "--repair")
-        assert mended.exit_code == 0
-        assert mended.stdout.endswith(f"{own_index} is whole\n")
+        repaired = run(*doctor, "--repair")
+        assert repaired.exit_code == 0
+        assert repaired.stdout.endswith(f"{own_index} is whole\n")
         assert run(*doctor).exit_code == 0
 
     def test_damage_that_tantivy_does_not_notice_is_repaired_too(
@@ -123,20 +124,23 @@ class TestDoctor:
         sick = run(*doctor)
         assert sick.exit_code == 1
         assert path.stem in sick.stdout
-        hurt = [name for name in FILES if name in sick.stdout]
-        assert len(hurt) == (1 if damage is flip_a_byte else len(FILES))
+        affected = [name for name in FILES if name in sick.stdout]
+        assert len(affected) == (1 if damage is flip_a_byte else len(FILES))
 
-        mended = run(*doctor, "--repair")
-        assert mended.exit_code == 0
-        assert "index these documents again" in mended.stdout
+        repaired = run(*doctor, "--repair")
+        assert repaired.exit_code == 0
+        assert "index these documents again" in repaired.stdout
         assert (own_index / "damaged" / path.name).exists() == there
 
         monkeypatch.undo()
         again = run("index", setup.files, "--index", own_index, *setup.resident)
-        assert f"{len(hurt)} added, 0 updated, {len(FILES) - len(hurt)} unchanged" in again.stdout
+        assert (
+            f"{len(affected)} added, 0 updated, {len(FILES) - len(affected)} unchanged"
+            in again.stdout
+        )
         assert run(*doctor).exit_code == 0
 
-    def test_only_what_is_hurt_is_left_out(
+    def test_only_what_is_affected_is_left_out(
         self,
         run: Run,
         setup: Setup,
@@ -167,13 +171,36 @@ class TestDoctor:
         assert f"codes lost: {sound.entries[0].id}" in sick.stdout
         assert "2 of its documents are whole" in sick.stdout
         monkeypatch.undo()
-        mended = run(*doctor, "--repair", "--model", setup.model, "--device", "cpu")
-        assert mended.exit_code == 0, mended.output
-        assert f"read again: {sound.entries[0].id}" in mended.stdout
+        repaired = run(*doctor, "--repair", "--model", setup.model, "--device", "cpu")
+        assert repaired.exit_code == 0, repaired.output
+        assert f"read again: {sound.entries[0].id}" in repaired.stdout
         again = Segment.open(segment(own_index))
         assert [e.id for e in again.entries] == [e.id for e in sound.entries]
         assert (again.ids == sound.ids).all()  # the model says the same as before
         assert (again.activations == sound.activations).all()
+
+    def test_codes_are_read_again_with_the_same_weights_or_not_at_all(
+        self,
+        run: Run,
+        setup: Setup,
+        own_index: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        path = segment(own_index)
+        whole = path.read_bytes()
+        first = whole.index(Segment.open(segment(setup.index)).ids[:4].tobytes())
+        damaged = whole[:first] + bytes([whole[first] ^ 1]) + whole[first + 1 :]
+        overwrite(path, damaged)
+        other = tiny_llm(seed=1, max_position_embeddings=4096)
+        other.model.save_pretrained(tmp_path / "other")
+        other.tokenizer.save_pretrained(tmp_path / "other")
+        monkeypatch.undo()
+        doctor = ["doctor", "--index", own_index, "--profile", setup.profile, "--repair"]
+        refused = run(*doctor, "--model", tmp_path / "other", "--device", "cpu")
+        assert refused.exit_code == 2
+        assert "made with other weights of tiny-llama" in refused.stderr
+        assert path.read_bytes() == damaged  # as it was, for the right model to repair
 
     def test_a_damaged_manifest_comes_back_from_its_copy(
         self, run: Run, setup: Setup, own_index: Path

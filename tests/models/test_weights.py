@@ -16,10 +16,11 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from transformers.utils import logging as transformers_logging
 
+from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import ModelError
 from s3_retriever.models import weights
 from s3_retriever.models.transformers import TransformersModel, best_device, best_dtype
-from s3_retriever.models.weights import Wheel, find_weights, quiet_transformers, sha256_of
+from s3_retriever.models.weights import Wheel, find_weights, quiet_transformers
 from tests.models.gguf_files import write_gemma, write_llama
 from tests.tiny import tiny_model, tiny_tokenizer
 

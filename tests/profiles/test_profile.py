@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from s3_retriever.encoding.autoencoder import TopKSae
 from s3_retriever.errors import ProfileError
 from s3_retriever.models.transformers import TransformersModel
-from s3_retriever.models.weights import sha256_of
 from s3_retriever.profiles.card import Hookpoint
 from s3_retriever.profiles.cards import shipped_profiles
 from s3_retriever.profiles.profile import Profile
@@ -67,7 +65,7 @@ def test_a_profile_loads(folder: Path, tiny: TransformersModel) -> None:
         "layers.1.self_attn.k_proj.0-1",
         "layers.2.self_attn.k_proj.1",
     ]
-    assert Profile.load(str(folder)).fingerprint == profile.card.fingerprint
+    assert Profile.load(str(folder)).card.fingerprint == profile.card.fingerprint
     profile.check_llm(tiny)
 
 
@@ -243,52 +241,6 @@ def test_an_autoencoder_of_another_size(
     assert "another size" in refused(folder)
 
 
-# Fingerprint
-
-
-def fingerprint_with(folder: Path, **entries: Any) -> str:
-    file = folder / "profile.json"
-    before = file.read_text()
-    file.write_text(json.dumps({**json.loads(before), **entries}))
-    found = Profile.load(folder).fingerprint
-    file.write_text(before)
-    return found
-
-
-def test_fingerprint_covers_what_codes_depend_on(folder: Path, tiny: TransformersModel) -> None:
-    before = Profile.load(folder).fingerprint
-    assert len(before) == 64
-    kept = [
-        {"heads": []},
-        {"heads": [{"layer": 1, "head": 0, "weight": 2.0}]},
-        {"question_prompt": ["{question}", "{question}?"]},
-        {"name": "another"},
-        {"training": {"command": "x"}},
-    ]
-    assert {fingerprint_with(folder, **entries) for entries in kept} == {before}
-    scaled = [hookpoint(folder, 0, activation_scale=0.03), hookpoint(folder, 1)]
-    changed = [
-        {"chunk_prefix": "Text:\n"},
-        {"tokenizer_sha256": "0" * 64},
-        {"hookpoints": scaled},
-        {"hookpoints": [hookpoint(folder, 1), hookpoint(folder, 0)]},
-        {"model": "another"},
-    ]
-    found = {fingerprint_with(folder, **entries) for entries in changed}
-    assert len(found | {before}) == len(changed) + 1
-    other = write_profile(folder.parent / "q", tiny, sites=SITES, heads=(), k=5)
-    assert Profile.load(other).fingerprint not in found | {before}
-
-
-def test_fingerprint_changes_with_the_autoencoder(folder: Path) -> None:
-    before = Profile.load(folder).fingerprint
-    torch.manual_seed(7)
-    TopKSae(10, 64, 4).save(sae_folder(folder))
-    digest = sha256_of(sae_folder(folder) / "sae.safetensors")
-    hookpoints = [hookpoint(folder, 0), hookpoint(folder, 1, sha256=digest)]
-    assert fingerprint_with(folder, hookpoints=hookpoints) != before
-
-
 # The model
 
 
@@ -311,3 +263,49 @@ def test_another_tokenizer(folder: Path, tiny: TransformersModel) -> None:
     other = TransformersModel(tiny.model, tiny_tokenizer(renumbered=True), "somebody/another")
     with pytest.raises(ProfileError, match=r"tokenizer of tiny-llama; somebody/another numbers"):
         Profile.load(folder).check_llm(other)
+
+
+# Its weights
+
+
+@pytest.fixture
+def fine_tuned() -> TransformersModel:
+    """The same model but for the key projections of one layer."""
+    other = tiny_llm()
+    with torch.no_grad():
+        other.model.get_decoder().layers[1].self_attn.k_proj.weight.mul_(1.1)
+    other.name = "somebody/fine-tuned"
+    return other
+
+
+def test_any_weights_will_do_where_the_card_names_none(
+    folder: Path, fine_tuned: TransformersModel
+) -> None:
+    Profile.load(folder).check_llm(fine_tuned)
+
+
+def test_other_weights_than_the_card_names(
+    folder: Path, edit: Callable[..., None], tiny: TransformersModel, fine_tuned: TransformersModel
+) -> None:
+    edit(weights_sha256=tiny.weights_digest(2))
+    profile = Profile.load(folder)
+    profile.check_llm(tiny)
+    with pytest.raises(ProfileError) as caught:
+        profile.check_llm(fine_tuned)
+    message = str(caught.value)
+    assert tiny.weights_digest(2)[:12] in message
+    assert f"somebody/fine-tuned (digest {fine_tuned.weights_digest(2)[:12]})" in message
+    assert "s3-retriever train --model" in message
+
+
+def test_layers_above_the_last_that_is_read_may_differ(
+    tmp_path: Path, tiny: TransformersModel
+) -> None:
+    folder = write_profile(tmp_path / "p", tiny)  # of layer 1
+    record = json.loads((folder / "profile.json").read_text())
+    record["weights_sha256"] = tiny.weights_digest(1)
+    (folder / "profile.json").write_text(json.dumps(record))
+    other = tiny_llm()
+    with torch.no_grad():
+        other.model.get_decoder().layers[2].self_attn.k_proj.weight.mul_(1.1)
+    Profile.load(folder).check_llm(other)

@@ -59,6 +59,7 @@ def test_a_profile_from_text(tiny: TransformersModel, corpus: Path, tmp_path: Pa
     assert profile.card == card
     profile.check_llm(tiny)
     assert profile.layers == (1, 2)
+    assert card.weights_sha256 == tiny.weights_digest(2)
     assert [(s.d_in, s.n_latents, s.k) for s in profile.saes] == [(20, 40, 3)] * 2
     assert (card.name, card.model, card.family) == ("mine", "tiny-llama", "llama")
     assert card.training["command"] == "s3-retriever train --model tiny"

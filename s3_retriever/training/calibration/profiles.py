@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import InputError
-from s3_retriever.models.weights import sha256_of
 from s3_retriever.profiles.card import Head, ProfileCard
 from s3_retriever.profiles.cards import shipped_profiles
 from s3_retriever.profiles.profile import Profile
