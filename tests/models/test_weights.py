@@ -18,8 +18,10 @@ from transformers.utils import logging as transformers_logging
 
 from s3_retriever.errors import ModelError
 from s3_retriever.models import weights
-from s3_retriever.models.transformers import TransformersModel, best_device, best_dtype
-from s3_retriever.models.weights import Wheel, find_weights, quiet_transformers, sha256_of
+from s3_retriever.models.loading import best_device, best_dtype
+from s3_retriever.models.quiet import quiet_transformers
+from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.models.weights import Wheel, find_weights, sha256_of
 from tests.models.gguf_files import write_gemma, write_llama
 from tests.tiny import tiny_model, tiny_tokenizer
 
