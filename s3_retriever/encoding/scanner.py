@@ -19,7 +19,7 @@ from torch import Tensor
 from s3_retriever.encoding.autoencoder import TopKSae
 from s3_retriever.encoding.chunk_reader import ChunkReader
 from s3_retriever.encoding.chunks import batches
-from s3_retriever.models.base import LanguageModel
+from s3_retriever.models.base import KeyReader
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.settings import ScanSettings
 from s3_retriever.text import find_bounds, language_of
@@ -64,11 +64,16 @@ def id_dtype(n_latents: int) -> np.dtype[np.uint16] | np.dtype[np.uint32]:
 class Scanner:
     """Turns documents into codes with one model and one profile.
 
-    The profile's autoencoders are not moved: where the model is elsewhere, copies are used.
+    The profile's autoencoders are not moved: where the keys are on another device, copies are.
     """
 
-    def __init__(self, llm: LanguageModel, profile: Profile, settings: ScanSettings) -> None:
-        """Put the autoencoders where the model is.
+    def __init__(self, llm: KeyReader, profile: Profile, settings: ScanSettings) -> None:
+        """Make room for the profile's prefix in the model's window.
+
+        Args:
+            llm: reads the keys.
+            profile: which keys are read, and the autoencoders that code them.
+            settings: sizes of chunks and batches.
 
         Raises:
             ProfileError: the prefix leaves no room for text.
@@ -80,8 +85,7 @@ class Scanner:
         self._reader = ChunkReader(
             llm, card.chunk_prefix, bos=card.bos, chunk_tokens=settings.chunk_tokens
         )
-        device = str(llm.describe()["device"])
-        self._saes = [_on_device(sae, device) for sae in profile.saes]
+        self._saes = list(profile.saes)
 
     def scan(
         self,
@@ -148,14 +152,15 @@ class Scanner:
     def _encode(self, index: int, keys: Tensor, chunk: _Chunk) -> None:
         """Code ``keys`` ``(n, d_in)`` and keep the codes on the host."""
         scale = self._profile.card.hookpoints[index].activation_scale
-        ids, steps = code_keys(self._saes[index], keys, scale)
+        sae = self._saes[index] = _on_device(self._saes[index], keys.device)
+        ids, steps = code_keys(sae, keys, scale)
         chunk.of.ids[chunk.start : chunk.end, index] = ids
         chunk.of.activations[chunk.start : chunk.end, index] = steps
 
 
-def _on_device(sae: TopKSae, device: str) -> TopKSae:
+def _on_device(sae: TopKSae, device: torch.device) -> TopKSae:
     """The autoencoder, or a copy where the device is another one."""
-    if sae.W_dec.device == torch.device(device):
+    if sae.W_dec.device == device:
         return sae
     return copy.deepcopy(sae).to(device)
 

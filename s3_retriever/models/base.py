@@ -1,7 +1,14 @@
 """What the library asks of a language model, in four parts that can be had from different places.
 
-A source of models is one class with these methods; :mod:`~s3_retriever.models.transformers` is the
-first, and ``s3_retriever.testing.models`` holds the suite that every one has to pass.
+A source of models (a library, a compiled runtime, a server) is one class with the methods of the
+parts that it has; :mod:`~s3_retriever.models.transformers` is the first, which has all four, and
+:mod:`s3_retriever.testing.models` holds the suite that every one has to pass.
+
+Every method may be called from several threads at once. Texts go in as token ids where the same
+tokens are read again or counted, so a source needs its model's tokenizer here, not only where the
+model runs: :class:`~s3_retriever.models.tokenizing.TextTokenizer` is one. What cannot be had
+raises :class:`~s3_retriever.errors.ModelError` (the server is gone), what was asked for wrongly
+:class:`~s3_retriever.errors.InputError`.
 """
 
 from __future__ import annotations
@@ -27,14 +34,17 @@ __all__ = [
 
 
 class Tokenizing(Protocol):
-    """How text becomes token ids."""
+    """How text becomes token ids, and how many of them the model takes."""
 
     @property
     def window(self) -> int:
-        """Most tokens the model takes at once."""
+        """Most tokens the model takes at once, those it generates included."""
 
     def tokenize(self, text: str) -> Tokens:
         """Tokens of ``text`` with character offsets; a special token's name in it is plain text.
+
+        Offsets count Unicode code points. They are in order, none is empty, and every character
+        lies in a token; several tokens may share one (the bytes of an emoji).
 
         Raises:
             InputError: the text holds a lone surrogate, which no encoding can store.
@@ -48,7 +58,11 @@ class Tokenizing(Protocol):
         """
 
     def count_tokens(self, text: str) -> int:
-        """Number of tokens of ``text``."""
+        """Number of tokens of ``text``: the length of what :meth:`tokenize` gives.
+
+        Raises:
+            InputError: the text holds a lone surrogate.
+        """
 
     @property
     def adds_bos(self) -> bool:
@@ -72,15 +86,19 @@ class KeyReader(Tokenizing, Protocol):
         """Keys, before the rotary embedding, of chunks that are each read behind ``prefix``.
 
         The prefix takes the attention sinks (docs/architecture.md) and is left out of what comes
-        back. All chunks share one forward pass that ends at the last of ``layers``.
+        back. The caller has made the chunks of similar length and their number fit a batch:
+        all may share one forward pass, which nothing after the last of ``layers`` needs. A chunk's
+        keys do not depend on the others.
 
         Args:
-            chunks: token ids ``(n_tokens,)`` int32 of each.
-            layers: layer numbers, 0 for the first.
+            chunks: token ids ``(n_tokens,)`` int32 of each: at least one chunk, none empty, none
+                longer than the window behind the prefix.
+            layers: layer numbers, 0 for the first, in any order.
             prefix: token ids ``(n_prefix,)`` int32, may be empty.
 
         Returns:
-            For each layer and chunk ``(n_tokens, n_kv_heads, head_dim)``, in the model's dtype.
+            For each layer and chunk ``(n_tokens, n_kv_heads, head_dim)``, of any float dtype, on
+            the device that ``describe()`` names.
         """
 
 
@@ -95,14 +113,14 @@ class QueryReader(Tokenizing, Protocol):
     def read_queries(
         self, texts: Sequence[np.ndarray], layers: Sequence[int]
     ) -> Mapping[int, Sequence[Tensor]]:
-        """Queries, before the rotary embedding, of texts that share one forward pass.
+        """Queries, before the rotary embedding, of texts that may share one forward pass.
 
         Args:
-            texts: token ids ``(n_tokens,)`` int32 of each.
-            layers: layer numbers, 0 for the first.
+            texts: token ids ``(n_tokens,)`` int32 of each: at least one text, none empty.
+            layers: layer numbers, 0 for the first, in any order.
 
         Returns:
-            For each layer and text ``(n_tokens, n_heads, head_dim)``, in the model's dtype.
+            For each layer and text ``(n_tokens, n_heads, head_dim)``, of any float dtype.
         """
 
 
@@ -114,8 +132,8 @@ class LikelihoodJudge(Tokenizing, Protocol):
         """Log-probability of each token of a question after each passage.
 
         Args:
-            passages: token ids ``(n_tokens,)`` int32 of each.
-            question: plain text.
+            passages: token ids ``(n_tokens,)`` int32 of each; there may be none.
+            question: plain text; its tokens are those of a space and it.
 
         Returns:
             ``(n_passages, n_question_tokens)`` float32, in nats.
@@ -125,8 +143,9 @@ class LikelihoodJudge(Tokenizing, Protocol):
 class TextStream(Protocol):
     """Text that is being generated: an iterator over its pieces, which counts tokens."""
 
-    n_tokens: int
-    """Tokens generated so far; the one that ends the model's turn is not counted."""
+    @property
+    def n_tokens(self) -> int:
+        """Tokens generated so far; the one that ends the model's turn is not counted."""
 
     def __iter__(self) -> Iterator[str]:
         """Pieces of text; none ends inside a character."""
@@ -137,13 +156,24 @@ class TextStream(Protocol):
 
 @runtime_checkable
 class Chat(Tokenizing, Protocol):
-    """Answers in a conversation."""
+    """Answers in a conversation.
+
+    The prompt is token ids, so that a text that spells a special token can be told from one, and
+    so that what fits the window is known beforehand. (A server has to take ids, as those of vLLM
+    and llama.cpp do.)
+    """
 
     def chat_ids(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
         """Token ids of a conversation in the model's own chat template.
 
+        A content that spells a special token stays text, and a role is checked
+        (:func:`~s3_retriever.models.chat_template.check_roles`) before the template sees it.
+
         Args:
             messages: ``role`` and ``content`` of each.
+
+        Returns:
+            Ids up to where the answer begins.
 
         Raises:
             InputError: a role that is no name, or roles or an order that the template refuses.
@@ -152,7 +182,7 @@ class Chat(Tokenizing, Protocol):
     def stream(
         self, input_ids: Sequence[int], *, max_new_tokens: int = 256, temperature: float = 0.0
     ) -> TextStream:
-        """Generate text after ``input_ids``.
+        """Generate text after ``input_ids``; it starts when the first piece is taken.
 
         Args:
             input_ids: the prompt, e.g. from :meth:`chat_ids`.
@@ -173,7 +203,20 @@ class LanguageModel(KeyReader, QueryReader, LikelihoodJudge, Chat, Protocol):
         """Hub id, folder or file that the weights came from."""
 
     def weights_digest(self, last_layer: int) -> str:
-        """SHA-256 that tells these weights, up to a layer, from those of any other fine-tune."""
+        """SHA-256 that tells these weights, up to a layer, from those of any other fine-tune.
+
+        An index is refused to a model with another one. Sources of the same weights that are to
+        share indexes have to agree on it; else any digest does that stays the same.
+
+        Args:
+            last_layer: the last that decides a code; later ones do not count.
+        """
 
     def describe(self) -> Mapping[str, str | int]:
-        """``device``, ``dtype`` and ``weight_bytes`` (shared ones counted once)."""
+        """What an owner of the machine wants to know.
+
+        Returns:
+            ``device`` (where :meth:`read_keys` puts keys, as torch names it: ``cpu`` for a
+            server), ``dtype`` (of the weights) and ``weight_bytes`` (in this process, shared ones
+            counted once).
+        """

@@ -1,6 +1,6 @@
 """Reading the queries and keys of chosen layers while the model runs, and stopping there.
 
-Nothing after the last tapped projection is computed: no later layer, no logits, and no KV cache
+Nothing after the last projection asked for is computed: no later layer, no logits, and no KV cache
 is made. The hooks live only inside the ``with`` block, so the model is what it was afterwards.
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from s3_retriever.models.families import AttentionLayout, keys, queries
 
-__all__ = ["Projections", "decoder_layers", "tap"]
+__all__ = ["Projections", "decoder_layers", "read_projections"]
 
 
 class Projections(NamedTuple):
@@ -27,7 +27,7 @@ class Projections(NamedTuple):
     """``(batch, n_tokens, n_heads, head_dim)`` each; empty unless asked for."""
 
 
-class _LastTapReached(Exception):  # noqa: N818  (control flow, not an error)
+class _LastLayerReached(Exception):  # noqa: N818  (control flow, not an error)
     """Leaves the forward pass from inside; never seen by a caller."""
 
 
@@ -38,7 +38,7 @@ def decoder_layers(model: nn.Module) -> Sequence[nn.Module]:
     return layers
 
 
-def tap(
+def read_projections(
     model: nn.Module,
     layout: AttentionLayout,
     input_ids: Tensor,
@@ -69,7 +69,7 @@ def tap(
             found.queries[layer] = queries(attention, hidden, layout)
 
     decoder: Any = model.get_decoder()  # type: ignore[operator]
-    with torch.inference_mode(), _hooks(model, layers, collect), suppress(_LastTapReached):
+    with torch.inference_mode(), _hooks(model, layers, collect), suppress(_LastLayerReached):
         decoder(input_ids=input_ids, use_cache=False)
     return found
 
@@ -78,7 +78,7 @@ def tap(
 def _hooks(
     model: nn.Module, layers: Sequence[int], collect: Callable[[int, nn.Module, Tensor], None]
 ) -> Iterator[None]:
-    """Call ``collect`` as each tapped layer's attention is entered; leave at the last one."""
+    """Call ``collect`` as each chosen layer's attention is entered; leave at the last one."""
     last = max(layers)
     handles = []
 
@@ -86,7 +86,7 @@ def _hooks(
         def hook(attention: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             collect(layer, attention, args[0] if args else kwargs["hidden_states"])
             if layer == last:
-                raise _LastTapReached
+                raise _LastLayerReached
 
         return hook
 

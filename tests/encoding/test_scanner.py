@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from s3_retriever.encoding.autoencoder import TopKSae
 from s3_retriever.encoding.scanner import Scanner, id_dtype
 from s3_retriever.errors import ProfileError
 from s3_retriever.models.transformers import TransformersModel
@@ -122,7 +123,8 @@ def test_a_chunk_knows_nothing_of_the_one_before(tiny: TransformersModel, profil
     cut = int(ids.starts[24])
     (whole,) = scan(tiny, profile, [Document("whole", TEXT)])
     (rest,) = scan(tiny, profile, [Document("rest", TEXT[cut:])])
-    assert np.array_equal(rest.tokens.ids, ids.ids[24:])
+    assert np.array_equal(tiny.tokenize(TEXT[cut:]).ids, ids.ids[24:])
+    assert np.array_equal(rest.starts + cut, ids.starts[24:])
     assert agreement(rest.ids, whole.ids[24:]) > 0.99
 
 
@@ -133,6 +135,37 @@ def test_strong_activations_stop_at_255(tiny: TransformersModel, tmp_path: Path)
     (coded,) = scan(tiny, profile, [Document("d", TEXT)])
     assert (coded.ids[:, 0, 0] == 5).all()
     assert (coded.activations[:, 0, 0] == 255).all()
+
+
+def test_the_profiles_autoencoders_stay_where_they_are(
+    tiny: TransformersModel, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Elsewhere(TransformersModel):
+        """Its keys come out on another device."""
+
+        def read_keys(self, *args: Any) -> Any:
+            found = super().read_keys(*args)
+            return {layer: [k.to("meta") for k in by_chunk] for layer, by_chunk in found.items()}
+
+    used: list[TopKSae] = []
+
+    def no_codes(sae: TopKSae, keys: Tensor, scale: float) -> tuple[np.ndarray, np.ndarray]:
+        used.append(sae)
+        assert {p.device for p in sae.parameters()} == {keys.device}
+        return np.zeros((len(keys), 4)), np.zeros((len(keys), 4))
+
+    monkeypatch.setattr("s3_retriever.encoding.scanner.code_keys", no_codes)
+    before = [(p, p.data_ptr(), p.device) for sae in profile.saes for p in sae.parameters()]
+    llm = Elsewhere(tiny.model, tiny.tokenizer, tiny.name)
+    done = scan(llm, profile, DOCUMENTS)
+    assert len(done) == len(DOCUMENTS)
+    assert used[0].W_dec.device.type == "meta"
+    assert len({id(sae) for sae in used}) == len(SITES)  # one copy each, not one a batch
+    after = [(p, p.data_ptr(), p.device) for sae in profile.saes for p in sae.parameters()]
+    assert all(a[0] is b[0] and a[1:] == b[1:] for a, b in zip(after, before, strict=True))
+    used.clear()
+    scan(tiny, profile, DOCUMENTS)  # and no copy where they are
+    assert {id(sae) for sae in used} == {id(sae) for sae in profile.saes}
 
 
 def test_ids_take_the_smallest_type() -> None:
@@ -147,7 +180,7 @@ def test_progress_adds_up(tiny: TransformersModel, profile: Profile) -> None:
     scanner = Scanner(tiny, profile, SETTINGS)
     done = list(scanner.scan(documents, on_progress=lambda *counts: told.append(counts)))
     tokens, characters = map(sum, zip(*told, strict=True))
-    assert tokens == sum(len(d.tokens) for d in done)
+    assert tokens == sum(len(d) for d in done)
     assert characters == sum(len(d.text) for d in documents)
     assert len(told) > 3
 
@@ -234,7 +267,7 @@ def peak_of(wide: tuple[TransformersModel, Profile], n_tokens: int, chunk_tokens
     scanner = Scanner(llm, profile, ScanSettings(chunk_tokens=chunk_tokens, batch_tokens=2048))
     with LiveBytes() as counted:
         (coded,) = scanner.scan([document])
-    assert abs(len(coded.tokens) - n_tokens) < 3
+    assert abs(len(coded) - n_tokens) < 3
     assert counted.live < 1000  # nothing is kept
     return counted.peak
 

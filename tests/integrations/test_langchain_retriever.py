@@ -25,7 +25,7 @@ from pydantic import ValidationError
 import s3_retriever
 from s3_retriever.engine import Engine
 from s3_retriever.errors import InputError
-from s3_retriever.models.hooks import tap
+from s3_retriever.models.hooks import read_projections
 from s3_retriever.types import Span
 from tests.integrations.samples import (
     METADATA,
@@ -180,9 +180,9 @@ def forwards(monkeypatch):
 
     def counting(model, layout, input_ids, *args, **kwargs):
         sizes.append(len(input_ids))
-        return tap(model, layout, input_ids, *args, **kwargs)
+        return read_projections(model, layout, input_ids, *args, **kwargs)
 
-    monkeypatch.setattr("s3_retriever.models.transformers.tap", counting)
+    monkeypatch.setattr("s3_retriever.models.reading.read_projections", counting)
     return sizes
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from s3_retriever.errors import ModelError
 from s3_retriever.models.families import SUPPORTED, layout_of
-from s3_retriever.models.hooks import tap
+from s3_retriever.models.hooks import read_projections
 from tests.tiny import VOCABULARY, tiny_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -56,10 +56,10 @@ def project_by_hand(model: Any, layer: int, ids: Tensor) -> tuple[Tensor, Tensor
 @pytest.mark.parametrize("layer", [0, 2])
 @pytest.mark.parametrize("family", SUPPORTED)
 @torch.no_grad()
-def test_taps_read_the_projections(family: str, layer: int) -> None:
+def test_hooks_read_the_projections(family: str, layer: int) -> None:
     model = tiny_model(family)
     layout = layout_of(model.config)
-    found = tap(model, layout, IDS, [layer], with_queries=True)
+    found = read_projections(model, layout, IDS, [layer], with_queries=True)
     queries, keys = project_by_hand(model, layer, IDS)
     assert found.queries[layer].shape == (1, 13, layout.n_heads, layout.head_dim)
     assert found.keys[layer].shape == (1, 13, layout.n_kv_heads, layout.head_dim)
@@ -73,7 +73,7 @@ def test_taps_read_the_projections(family: str, layer: int) -> None:
 def test_the_layout_gives_the_models_own_attention(family: str, layer: int) -> None:
     model = tiny_model(family, attn_implementation="eager")
     layout = layout_of(model.config)
-    found = tap(model, layout, IDS, [layer], with_queries=True)
+    found = read_projections(model, layout, IDS, [layer], with_queries=True)
     queries = found.queries[layer].transpose(1, 2)
     keys = found.keys[layer].transpose(1, 2)
 

@@ -58,7 +58,7 @@ def test_layout(gemma: TransformersModel) -> None:
 
 
 @torch.no_grad()
-def test_taps_read_the_projections(gemma: TransformersModel) -> None:
+def test_hooks_read_the_projections(gemma: TransformersModel) -> None:
     tokens = gemma.tokenize(TEXT)
     layers = [0, 5, 17]  # sliding, full, and the last
     found = gemma.project([tokens.ids], layers, with_queries=True)
@@ -68,9 +68,9 @@ def test_taps_read_the_projections(gemma: TransformersModel) -> None:
         assert found.queries[layer].shape == (1, len(tokens), 4, 256)
         assert found.keys[layer].shape == (1, len(tokens), 1, 256)
         assert found.keys[layer].isfinite().all() and found.queries[layer].isfinite().all()
-        for by_tap, by_hand in ((found.queries, queries), (found.keys, keys)):
+        for by_hook, by_hand in ((found.queries, queries), (found.keys, keys)):
             torch.testing.assert_close(
-                by_tap[layer][0].transpose(0, 1), by_hand, atol=1e-3, rtol=1e-4
+                by_hook[layer][0].transpose(0, 1), by_hand, atol=1e-3, rtol=1e-4
             )
     assert len(decoder_layers(gemma.model)) == 18
 

@@ -1,4 +1,4 @@
-"""A forward pass with taps computes no more than it must and leaves the model as it was."""
+"""A forward pass with hooks computes no more than it must and leaves the model as it was."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def count_hooks(model: nn.Module) -> int:
 
 
 @pytest.mark.parametrize("family", SUPPORTED)
-def test_nothing_runs_after_the_last_tapped_projection(family: str) -> None:
+def test_nothing_runs_after_the_last_projection(family: str) -> None:
     llm = tiny_llm(family)
     ran = names_that_ran(llm.model, lambda: llm.project([CHUNK], [0, 1]))
     of_last = {name.split("layers.1")[1] for name in ran if "layers.1" in name}
@@ -119,7 +119,7 @@ def test_padding_does_not_change_what_is_read(family: str) -> None:
                 torch.testing.assert_close(kept, expected[layer][0], atol=2e-5, rtol=1e-4)
 
 
-def test_threads_share_one_generator() -> None:
+def test_threads_share_one_model() -> None:
     llm = tiny_llm()
     chunks = [CHUNK[i : i + 12] for i in range(8)]
     expected = [llm.project([c], [i % 3]).keys[i % 3] for i, c in enumerate(chunks)]

@@ -19,8 +19,10 @@ from transformers.utils import logging as transformers_logging
 from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import ModelError
 from s3_retriever.models import weights
-from s3_retriever.models.transformers import TransformersModel, best_device, best_dtype
-from s3_retriever.models.weights import Wheel, find_weights, quiet_transformers
+from s3_retriever.models.loading import best_device, best_dtype
+from s3_retriever.models.quiet import quiet_transformers
+from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.models.weights import Wheel, find_weights
 from tests.models.gguf_files import write_gemma, write_llama
 from tests.tiny import tiny_model, tiny_tokenizer
 
@@ -197,6 +199,74 @@ def test_half_a_download_is_fetched_again(hub: Any, tmp_path: Path, missing: str
     hub(lambda *_, **__: str(half))
     with pytest.raises(ModelError, match=r"half.*safetensors"):
         find_weights(NAME)
+
+
+MISTRAL = [
+    ".gitattributes",
+    "README.md",
+    "config.json",
+    "consolidated.safetensors",
+    "generation_config.json",
+    "model-00001-of-00003.safetensors",
+    "model-00002-of-00003.safetensors",
+    "model-00003-of-00003.safetensors",
+    "model.safetensors.index.json",
+    "params.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer.model.v3",
+    "tokenizer_config.json",
+]
+"""The files of Mistral-7B-Instruct-v0.3."""
+OTHERS = [
+    "adapter_model.safetensors",
+    "consolidated-00001-of-00002.safetensors",
+    "consolidated.00.pth",
+    "consolidated.safetensors.index.json",
+    "model.bf16.safetensors",
+    "model.fp16.safetensors",
+    "onnx/model.onnx",
+    "onnx/model.safetensors",
+    "openvino/openvino_model.bin",
+    "original/consolidated.00.pth",
+    "original/model.safetensors",
+    "original/params.json",
+    "pytorch_model.bin",
+    "pytorch_model-00001-of-00002.bin",
+    "pytorch_model.bin.index.json.pkl",
+    "modeling_custom.py",
+]
+ENCODER = [
+    "1_Pooling/config.json",
+    "2_Dense/model.safetensors",
+    "chat_template.jinja",
+    "config.json",
+    "model.safetensors",
+    "modules.json",
+    "tokenizer.json",
+]
+
+
+def test_a_second_copy_of_the_weights_is_never_fetched(hub: Any, tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path)
+    asked: dict[str, Any] = {}
+
+    def download(*_: Any, **options: Any) -> str:
+        asked.update(options)
+        return str(folder)
+
+    hub(download)
+    find_weights(NAME)
+
+    def fetched(files: list[str]) -> set[str]:
+        patterns = {name: asked[name] for name in ("allow_patterns", "ignore_patterns")}
+        return set(huggingface_hub.utils.filter_repo_objects(files, **patterns))
+
+    not_needed = {".gitattributes", "README.md", "consolidated.safetensors", "tokenizer.model.v3"}
+    assert fetched(MISTRAL) == set(MISTRAL) - not_needed
+    assert fetched(OTHERS) == set()
+    assert fetched(ENCODER) == set(ENCODER)
 
 
 # Wheels

@@ -10,7 +10,8 @@ import numpy as np
 from s3_retriever.engine import Engine
 from s3_retriever.errors import ModelError
 from s3_retriever.labels.collections import Collection, Place
-from s3_retriever.models.weights import find_weights, quiet_transformers
+from s3_retriever.models.quiet import quiet_transformers
+from s3_retriever.models.weights import find_weights
 from s3_retriever_bench.methods.dense import Dense
 from s3_retriever_bench.methods.method import MethodUnavailable
 from s3_retriever_bench.methods.units import UnitKind

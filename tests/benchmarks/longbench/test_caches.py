@@ -65,7 +65,7 @@ def alone(llm: TransformersModel, ids: list[int], press: Any, steps: int) -> tup
     written: list[int] = []
     for position in range(len(ids), len(ids) + steps):
         token = int(logits.argmax())
-        if token in llm._stop_ids():
+        if token in llm.stop_ids():
             break
         written.append(token)
         logits = model(

@@ -1,0 +1,81 @@
+"""Bringing a model and its tokenizer into memory: where to, and in which dtype."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from s3_retriever.errors import ModelError
+from s3_retriever.models.families import layout_of
+from s3_retriever.models.quiet import quiet_transformers
+from s3_retriever.models.weights import find_weights
+
+__all__ = ["best_device", "best_dtype", "load_pretrained"]
+
+
+def load_pretrained(
+    model: str,
+    *,
+    revision: str | None = None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+) -> tuple[Any, Any]:
+    """A causal language model and its tokenizer, both of :mod:`transformers`.
+
+    Args:
+        model: where the weights are (see :func:`~s3_retriever.models.weights.find_weights`).
+        revision: a hub revision.
+        device: by default the first GPU, else the CPU.
+        dtype: by default bfloat16 where the hardware computes with it, else float32.
+
+    Raises:
+        ModelError: the weights cannot be found or read, the family is unknown, or the device
+            cannot be used.
+    """
+    import transformers
+
+    folder = find_weights(model, revision=revision)
+    chosen = _usable(device) if device is not None else best_device()
+    with quiet_transformers():
+        try:
+            config = transformers.AutoConfig.from_pretrained(folder)
+            layout_of(config.get_text_config())  # before gigabytes are read
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+            loaded = transformers.AutoModelForCausalLM.from_pretrained(
+                folder, dtype=dtype or best_dtype(chosen), use_safetensors=True
+            )
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as e:
+            raise ModelError(f"{folder} cannot be loaded as a language model: {e}") from e
+    module: Any = loaded  # transformers' annotation of .to() does not type-check
+    return module.to(chosen), tokenizer
+
+
+def best_device() -> torch.device:
+    """The first CUDA device if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def best_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it, else float32 (it is slower where emulated)."""
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported()
+    else:
+        fast = torch.backends.mkldnn.is_available() and (
+            torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        )
+    return torch.bfloat16 if fast else torch.float32
+
+
+def _usable(device: str | torch.device) -> torch.device:
+    """Make sure that tensors can be put on ``device``, before anything is loaded."""
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError) as e:
+        reason = str(e).splitlines()[0]
+        raise ModelError(
+            f"device {str(device)!r} cannot be used: {reason}; try cpu, or leave it out"
+        ) from e
+    return chosen
