@@ -41,7 +41,7 @@ def index(
     device: DeviceOption = None,
 ) -> None:
     """Read files into an index; files that did not change are not read again."""
-    from s3_retriever.readers import SUFFIXES, read_files
+    from s3_retriever.readers import read_files, suffixes
 
     with waiting("reading the files ..."):
         files = read_files(paths)
@@ -50,7 +50,7 @@ def index(
     if not files.documents:
         raise InputError(
             f"nothing to index in {', '.join(map(str, paths))}; "
-            f"kinds of files that can be read: {' '.join(SUFFIXES)}"
+            f"kinds of files that can be read: {' '.join(suffixes())}"
         )
     folder = namespace_folder(folder, namespace)
     engine = open_engine(folder, profile, model, device, create=True)
