@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,13 +11,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from s3_retriever.delegation import forwarded, in_thread
 from s3_retriever.encoding.scanner import Scanner
-from s3_retriever.errors import InputError
+from s3_retriever.engine_config import EngineConfig
 from s3_retriever.explain.abstain import Abstention
+from s3_retriever.explain.explainer import Explainer
 from s3_retriever.explain.memory import memory_report
-from s3_retriever.explain.reading import DocumentReader, Reading
 from s3_retriever.explain.result import RetrievalResult
-from s3_retriever.explain.why import Explanation, WhyNot, explain, why_not
 from s3_retriever.generation.answer import AnswerStream, fit_prompt
 from s3_retriever.generation.compress import CompressedContext, Compressor, with_edges
 from s3_retriever.ingestion import AddReport, add_documents, checked_documents
@@ -29,17 +29,14 @@ from s3_retriever.profiles.profile import Profile
 from s3_retriever.retrieval.fusion import highest_score
 from s3_retriever.retrieval.pipeline import Retriever
 from s3_retriever.retrieval.presets import preset_named
-from s3_retriever.retrieval.query import question_ids
+from s3_retriever.retrieval.query import cache_queries
 from s3_retriever.retrieval.similarity import similarities
 from s3_retriever.search.filters import Filter
-from s3_retriever.settings import DensitySettings, Mode, RetrieveSettings, ScanSettings, Scoring
-from s3_retriever.storage.bundle import Imported
+from s3_retriever.settings import Mode, RetrieveSettings, ScanSettings, Scoring
 from s3_retriever.storage.description import describe
 from s3_retriever.storage.documents import Documents
 from s3_retriever.storage.index import Index
-from s3_retriever.storage.maintenance import Compaction
 from s3_retriever.storage.namespaces import check_namespace, namespace_folder, namespaces_in
-from s3_retriever.storage.view import View
 from s3_retriever.types import Document, Span, SpanRef
 
 __all__ = ["AddReport", "CompressedContext", "Engine"]
@@ -90,12 +87,16 @@ class Engine:
         self._namespace_lock = threading.Lock()
         self.abstention: Abstention | None = None
         """Leaves the result empty where nothing relevant is there; off by default."""
-        self._source: dict[str, str | None] = {
-            "profile": profile.card.name,
-            "model": llm.name,
-        }
+        self._source: dict[str, Any] = {"profile": profile.card.name, "model": llm.name}
         self._compressor = Compressor(self._retriever, self._scanner, llm, profile)
-        self._reader = DocumentReader(llm, profile, self._retriever)
+        self._explainer = Explainer(
+            llm,
+            profile,
+            self._retriever,
+            self.documents,
+            settings=lambda: self.retrieve_settings,
+            abstains=self._abstains,
+        )
 
     @classmethod
     def from_profile(
@@ -142,12 +143,12 @@ class Engine:
         machine.
         """
         folder = self.index.folder
-        return {
+        return EngineConfig(
             **self._source,
-            "path": str(folder) if folder else None,
-            "scan": self.scan_settings.model_dump(mode="json"),
-            "retrieve": self.retrieve_settings.model_dump(mode="json"),
-        }
+            path=str(folder) if folder else None,
+            scan=self.scan_settings,
+            retrieve=self.retrieve_settings,
+        ).model_dump(mode="json")
 
     @classmethod
     def from_config(
@@ -167,14 +168,15 @@ class Engine:
         Raises:
             EndogenousError: as :meth:`from_profile`.
         """
+        checked = EngineConfig.model_validate(config)
         return cls.from_profile(
-            config["profile"],
-            config["path"],
-            model=config["model"],
+            checked.profile,
+            checked.path,
+            model=checked.model,
             device=device,
             dtype=dtype,
-            scan=ScanSettings.model_validate(config["scan"]),
-            retrieve=RetrieveSettings.model_validate(config["retrieve"]),
+            scan=checked.scan,
+            retrieve=checked.retrieve,
         )
 
     def add(
@@ -241,24 +243,6 @@ class Engine:
         """Names of the namespaces that hold something or were asked for, sorted."""
         folder = self.index.folder
         return sorted({*self._namespaces, *(namespaces_in(folder) if folder else ())})
-
-    async def aadd(self, documents: Iterable[Document | str], **options: Any) -> AddReport:
-        """As :meth:`add`, in a thread: the event loop goes on."""
-        return await asyncio.to_thread(self.add, documents, **options)
-
-    async def adelete(self, ids: Iterable[str]) -> int:
-        """As :meth:`delete`, in a thread."""
-        return await asyncio.to_thread(self.delete, ids)
-
-    async def aretrieve(self, question: str, **options: Any) -> list[Span]:
-        """As :meth:`retrieve`, in a thread."""
-        return await asyncio.to_thread(self.retrieve, question, **options)
-
-    async def acompress(
-        self, question: str, text: str, max_tokens: int, **options: Any
-    ) -> CompressedContext:
-        """As :meth:`compress`, in a thread."""
-        return await asyncio.to_thread(self.compress, question, text, max_tokens, **options)
 
     def retrieve(
         self,
@@ -341,27 +325,12 @@ class Engine:
         ]
 
     def cache_queries(self, questions: Iterable[str]) -> QueryCache:
-        """Project questions together, for a :meth:`retrieve` of each that follows.
+        """Read questions together, for a :meth:`retrieve` of each that follows.
 
         A question that cannot be used is left to its :meth:`retrieve`, which says why.
         """
-        chunks = [
-            chunk
-            for text in sorted(set(questions))
-            if (chunk := self._question_ids(text)) is not None
-        ]
-        return QueryCache(
-            self.llm,
-            chunks,
-            self.profile.layers,
-            most_tokens=self.scan_settings.batch_tokens,
-        )
-
-    def _question_ids(self, text: str) -> np.ndarray | None:
-        try:
-            return np.concatenate(question_ids(self.llm, self.profile.card, text))
-        except InputError:
-            return None
+        most_tokens = self.scan_settings.batch_tokens
+        return cache_queries(self.llm, self.profile.card, questions, most_tokens)
 
     def select(
         self, question: str, documents: Iterable[Document | str], **arguments: Any
@@ -452,100 +421,13 @@ class Engine:
         prompt, spans = fit_prompt(self.llm, question, found, max_tokens)
         return AnswerStream(self.llm.stream(prompt, max_new_tokens=max_new_tokens), spans)
 
-    def explain(self, question: str, span: Span) -> Explanation:
-        """Which tokens, heads and features made the model look at ``span``.
-
-        Args:
-            question: plain text.
-            span: of ``retrieve(question)``.
-
-        Raises:
-            InputError: the span's document is not in the index, or is another text by now.
-            ProfileError: the profile names no heads.
-        """
-        view = self.documents.view
-        reading = self._read(view, question, span.doc_id)
-        return explain(view, view.search, self.profile.card, reading, question, span)
-
-    def read_document(self, question: str, doc_id: str) -> Reading:
-        """How the profile's heads see a document for a question, token by token.
-
-        Raises:
-            InputError: there is no such document.
-            ProfileError: the profile names no heads.
-        """
-        return self._read(self.documents.view, question, doc_id)
-
-    def _read(self, view: View, question: str, doc_id: str) -> Reading:
-        null = self.retrieve_settings.scoring.null_question
-        return self._reader.read(view, question, doc_id, null)
-
-    @property
-    def density(self) -> DensitySettings:
-        """How peaks are found."""
-        return self.retrieve_settings.density
-
-    def why_not(
-        self,
-        question: str,
-        doc_id: str,
-        *,
-        max_tokens: int | None = 512,
-        k: int | None = None,
-        filter: Filter | None = None,
-        settings: RetrieveSettings | None = None,
-        **retrieve: Any,
-    ) -> WhyNot:
-        """At which stage of a ``retrieve`` a document is lost, and what would bring it in.
-
-        Args:
-            question: plain text.
-            doc_id: the document that was expected.
-            max_tokens: as of the :meth:`retrieve` that did not find it; so are all others.
-            k: as there.
-            filter: as there.
-            settings: as there.
-            **retrieve: ``mode`` and ``scoring``.
-
-        Raises:
-            InputError: as :meth:`retrieve`.
-        """
-        view = self.documents.view
-        used = settings or self.retrieve_settings
-
-        def spans(max_tokens: int | None, k: int | None) -> list[Span]:
-            return self._retriever.retrieve(
-                view,
-                view.search,
-                question,
-                max_tokens=max_tokens,
-                k=k,
-                filter=filter,
-                settings=used,
-                **retrieve,
-            )
-
-        return why_not(
-            view,
-            view.search,
-            question,
-            doc_id,
-            allowed=filter is None or doc_id in view.document_ids(filter),
-            retrieve=spans,
-            abstains=lambda found: self._abstains(question, found),
-            count_tokens=self.llm.count_tokens,
-            max_tokens=max_tokens,
-            k=k,
-            candidates=used.candidates,
-        )
-
     def memory_report(self, **others: Any) -> dict[str, int]:
         """Bytes of weights: the model's, the autoencoders', and what ``others`` add to them.
 
         Args:
             **others: chat models, pipelines, modules by name; what they share counts once.
         """
-        own = {"llm": self.llm, "autoencoders": list(self.profile.saes)}
+        own = {"language_model": self.llm, "autoencoders": list(self.profile.saes)}
         return memory_report({**own, **others})
 
     def info(self) -> dict[str, Any]:
@@ -575,57 +457,37 @@ class Engine:
         used = settings or self.retrieve_settings
         return highest_score(preset_named(mode).weights(used), used.fusion.paragraph_weight)
 
-    # what can be done with documents without the model: see Documents
-
     @property
     def index(self) -> Index:
         """Where documents are kept."""
         return self.documents.index
 
-    def refresh(self) -> None:
-        """See what other processes have committed; reading methods do so by themselves."""
-        self.index.refresh()
+    @property
+    def generator(self) -> LanguageModel:
+        """The older name of :attr:`llm`."""
+        warnings.warn("Engine.generator is Engine.llm now", DeprecationWarning, stacklevel=2)
+        return self.llm
 
-    def get(self, doc_id: str) -> Document | None:
-        """See :meth:`Documents.get`."""
-        return self.documents.get(doc_id)
+    explain = forwarded("_explainer", Explainer.explain)
+    why_not = forwarded("_explainer", Explainer.why_not)
+    read_document = forwarded("_explainer", Explainer.read_document)
 
-    def ids(self, filter: Filter | None = None) -> list[str]:
-        """See :meth:`Documents.ids`."""
-        return self.documents.ids(filter)
+    # what takes no model
+    refresh = forwarded("documents", Documents.refresh)
+    get = forwarded("documents", Documents.get)
+    ids = forwarded("documents", Documents.ids)
+    __contains__ = forwarded("documents", Documents.__contains__)
+    __len__ = forwarded("documents", Documents.__len__)
+    delete = forwarded("documents", Documents.delete)
+    delete_where = forwarded("documents", Documents.delete_where)
+    update_metadata = forwarded("documents", Documents.update_metadata)
+    compact = forwarded("documents", Documents.compact)
+    snapshot = forwarded("documents", Documents.snapshot)
+    export_bundle = forwarded("documents", Documents.export_bundle)
+    import_bundle = forwarded("documents", Documents.import_bundle)
 
-    def __contains__(self, doc_id: object) -> bool:
-        """Whether a document of this id is there."""
-        return doc_id in self.documents
-
-    def __len__(self) -> int:
-        """Number of documents."""
-        return len(self.documents)
-
-    def delete(self, ids: Iterable[str]) -> int:
-        """See :meth:`Documents.delete`."""
-        return self.documents.delete(ids)
-
-    def delete_where(self, filter: Filter) -> int:
-        """See :meth:`Documents.delete_where`."""
-        return self.documents.delete_where(filter)
-
-    def update_metadata(self, changes: Mapping[str, Mapping[str, Any]]) -> int:
-        """See :meth:`Documents.update_metadata`."""
-        return self.documents.update_metadata(changes)
-
-    def compact(self) -> Compaction:
-        """See :meth:`Documents.compact`."""
-        return self.documents.compact()
-
-    def snapshot(self, folder: str | Path) -> None:
-        """See :meth:`Documents.snapshot`."""
-        self.documents.snapshot(folder)
-
-    def export_bundle(self, path: str | Path) -> int:
-        """See :meth:`Documents.export_bundle`."""
-        return self.documents.export_bundle(path)
-
-    def import_bundle(self, path: str | Path) -> Imported:
-        """See :meth:`Documents.import_bundle`."""
-        return self.documents.import_bundle(path)
+    # the same without blocking an event loop
+    aadd = in_thread(add)
+    adelete = in_thread(delete)
+    aretrieve = in_thread(retrieve)
+    acompress = in_thread(compress)

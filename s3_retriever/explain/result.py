@@ -12,7 +12,7 @@ import numpy as np
 from s3_retriever.errors import InputError
 from s3_retriever.explain.reading import Reading
 from s3_retriever.html import page_html, result_html
-from s3_retriever.settings import DensitySettings
+from s3_retriever.settings import RetrieveSettings
 from s3_retriever.types import Answer, Document, Span
 
 __all__ = ["RetrievalResult", "Source"]
@@ -31,8 +31,8 @@ class Source(Protocol):
         """A document as the heads see it."""
 
     @property
-    def density(self) -> DensitySettings:
-        """How peaks are found."""
+    def retrieve_settings(self) -> RetrieveSettings:
+        """Of every stage."""
 
 
 class RetrievalResult(list[Span]):
@@ -134,5 +134,11 @@ class RetrievalResult(list[Span]):
         source = self._source(engine)
         reading = source.read_document(self.question, doc_id)
         return plot_density(
-            reading, source.density, self.question, doc_id, spans, dense, dense_name
+            reading,
+            source.retrieve_settings.density,
+            self.question,
+            doc_id,
+            spans,
+            dense,
+            dense_name,
         )

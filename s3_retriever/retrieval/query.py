@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,13 @@ from s3_retriever.models.query_cache import QueryCache
 from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.text import check_text
 
-__all__ = ["ProjectedQuestion", "check_question", "project_question", "question_ids"]
+__all__ = [
+    "ProjectedQuestion",
+    "cache_queries",
+    "check_question",
+    "project_question",
+    "question_ids",
+]
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,24 @@ def project_question(
         read = llm.read_queries([ids], wanted)
         found = {layer: queries[0] for layer, queries in read.items()}
     return ProjectedQuestion(text, {layer: q[len(first) :].float() for layer, q in found.items()})
+
+
+def cache_queries(
+    llm: QueryReader, card: ProfileCard, questions: Iterable[str], most_tokens: int
+) -> QueryCache:
+    """Read questions together; those that cannot be used are left out.
+
+    Args:
+        llm: the resident model.
+        card: says what a question is put in.
+        questions: plain texts.
+        most_tokens: most tokens of one forward pass, padding included.
+    """
+    texts = []
+    for question in sorted(set(questions)):
+        with suppress(InputError):
+            texts.append(np.concatenate(question_ids(llm, card, question)))
+    return QueryCache(llm, texts, card.layers, most_tokens=most_tokens)
 
 
 def check_question(text: str) -> None:

@@ -32,6 +32,10 @@ class Documents:
         self.index.refresh()
         return self.index.view
 
+    def refresh(self) -> None:
+        """See what other processes have committed; reading methods do so by themselves."""
+        self.index.refresh()
+
     def get(self, doc_id: str) -> Document | None:
         """A document as it was added, or ``None``.
 

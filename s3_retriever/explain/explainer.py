@@ -1,0 +1,132 @@
+"""Explanations of what an engine finds, and does not find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from s3_retriever.explain.reading import DocumentReader, Reading
+from s3_retriever.explain.why import Explanation, WhyNot, explain, why_not
+from s3_retriever.models.base import LanguageModel
+from s3_retriever.profiles.profile import Profile
+from s3_retriever.retrieval.pipeline import Retriever
+from s3_retriever.search.filters import Filter
+from s3_retriever.settings import Mode, RetrieveSettings, Scoring
+from s3_retriever.storage.documents import Documents
+from s3_retriever.types import Span
+
+__all__ = ["Explainer"]
+
+
+class Explainer:
+    """An engine's explanations; :class:`~s3_retriever.Engine` has these methods."""
+
+    def __init__(
+        self,
+        llm: LanguageModel,
+        profile: Profile,
+        retriever: Retriever,
+        documents: Documents,
+        *,
+        settings: Callable[[], RetrieveSettings],
+        abstains: Callable[[str, Sequence[Span]], bool],
+    ) -> None:
+        """Take what retrieves.
+
+        Args:
+            llm: the resident model.
+            profile: made for it.
+            retriever: of both.
+            documents: what is retrieved from.
+            settings: the engine's defaults, as they are when a question is asked.
+            abstains: whether spans are held for too little evidence for a question.
+        """
+        self._llm = llm
+        self._profile = profile
+        self._retriever = retriever
+        self._documents = documents
+        self._settings = settings
+        self._abstains = abstains
+        self._reader = DocumentReader(llm, profile, retriever)
+
+    def explain(self, question: str, span: Span) -> Explanation:
+        """Which tokens, heads and features made the model look at ``span``.
+
+        Args:
+            question: plain text.
+            span: of ``retrieve(question)``.
+
+        Raises:
+            InputError: the span's document is not in the index, or is another text by now.
+            ProfileError: the profile names no heads.
+        """
+        view = self._documents.view
+        null = self._settings().scoring.null_question
+        reading = self._reader.read(view, question, span.doc_id, null)
+        return explain(view, view.search, self._profile.card, reading, question, span)
+
+    def read_document(self, question: str, doc_id: str) -> Reading:
+        """How the profile's heads see a document for a question, token by token.
+
+        Raises:
+            InputError: there is no such document.
+            ProfileError: the profile names no heads.
+        """
+        null = self._settings().scoring.null_question
+        return self._reader.read(self._documents.view, question, doc_id, null)
+
+    def why_not(
+        self,
+        question: str,
+        doc_id: str,
+        *,
+        max_tokens: int | None = 512,
+        k: int | None = None,
+        filter: Filter | None = None,
+        mode: Mode = "hybrid",
+        scoring: Scoring | None = None,
+        settings: RetrieveSettings | None = None,
+    ) -> WhyNot:
+        """At which stage of a ``retrieve`` a document is lost, and what would bring it in.
+
+        Args:
+            question: plain text.
+            doc_id: the document that was expected.
+            max_tokens: as of the ``retrieve`` that did not find it; so are all others.
+            k: as there.
+            filter: as there.
+            mode: as there.
+            scoring: as there.
+            settings: as there.
+
+        Raises:
+            InputError: as of ``retrieve``.
+        """
+        view = self._documents.view
+        used = settings or self._settings()
+
+        def spans(max_tokens: int | None, k: int | None) -> list[Span]:
+            return self._retriever.retrieve(
+                view,
+                view.search,
+                question,
+                max_tokens=max_tokens,
+                k=k,
+                filter=filter,
+                mode=mode,
+                scoring=scoring,
+                settings=used,
+            )
+
+        return why_not(
+            view,
+            view.search,
+            question,
+            doc_id,
+            allowed=filter is None or doc_id in view.document_ids(filter),
+            retrieve=spans,
+            abstains=lambda found: self._abstains(question, found),
+            count_tokens=self._llm.count_tokens,
+            max_tokens=max_tokens,
+            k=k,
+            candidates=used.candidates,
+        )
