@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from pydantic import ValidationError
 from rich.text import Text
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from s3_retriever.cli.ask import ask
 from s3_retriever.cli.calibrate import calibrate
@@ -53,7 +53,7 @@ class _Command(TyperCommand):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
         for parameter in self.params:
-            if parameter.name == "mode":
+            if parameter.name == "mode" and isinstance(parameter, TyperOption):
                 parameter.help = mode_help()
         super().format_help(ctx, formatter)
 
