@@ -11,7 +11,7 @@ import pytest
 from transformers import AutoModelForCausalLM
 from transformers.models.smollm3 import SmolLM3Config
 
-from s3_retriever import Document, Engine
+from s3_retriever import Document, Engine, __version__
 from s3_retriever.errors import ModelError
 from s3_retriever.models.families import SUPPORTED, layout_of
 from s3_retriever.models.transformers import TransformersModel
@@ -147,3 +147,12 @@ def test_the_files_it_names_are_there(page: str) -> None:
     assert files
     for name in {*links, *files}:
         assert (ROOT / name).exists(), name
+
+
+def test_the_version_is_the_same_wherever_it_stands() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    (version,) = re.findall(r"^version: (.*)$", citation, re.MULTILINE)
+    (date,) = re.findall(r'^date-released: "(.*)"$', citation, re.MULTILINE)
+    assert version == __version__
+    assert f"## [{version}] - {date}\n" in changes
