@@ -1,9 +1,9 @@
 """PDF by pypdfium2 (PDFium, the reader in Chromium).
 
 Measured beside pypdf on three documents (73 pages): the same words but for the 1% that pypdf leaves
-cut at line ends or torn from their punctuation, in 0.11 s instead of 1.6 s; of twelve copies with 20
-random bytes changed it reads eight, pypdf none; and AES needs no further package. So there is no
-second reader to fall back on.
+cut at line ends or torn from their punctuation, in 0.11 s instead of 1.6 s; of twelve copies with
+20 random bytes changed it reads eight, pypdf none; and AES needs no further package. So there is
+no second reader to fall back on.
 """
 
 from __future__ import annotations
