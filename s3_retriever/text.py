@@ -160,7 +160,8 @@ def _bounded(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         cut = end
         if end - start > _MAX_SENTENCE:
             cut = min(whole_words(text, start, start + _MAX_SENTENCE)[1], end)
-        yield start, cut
+        if piece := _trimmed(text, start, cut):  # a cut may fall behind a space
+            yield piece
         start = cut
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from s3_retriever.html import span_html
+
 __all__ = [
     "Answer",
     "Document",
@@ -222,8 +224,6 @@ class Span:
         return self.ref.id
 
     def _repr_html_(self) -> str:
-        from s3_retriever.explain.html import span_html  # it imports this module
-
         return span_html(self)
 
     def to_dict(self) -> dict[str, Any]:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
+import pytest
+import sentencex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_retriever.text import sentence_bounds, sentences, separate_ideographs, whole_words
+from s3_retriever import text as module
+from s3_retriever.retrieval.spans import widened_to_sentences
+from s3_retriever.text import find_bounds, language_of, separate_ideographs, whole_words
+from s3_retriever.types import SpanRef, TextBounds
 
 TEXTS = st.text(
     alphabet=st.one_of(
@@ -16,6 +22,64 @@ TEXTS = st.text(
     ),
     max_size=300,
 )
+
+
+LINE_ENDS = ["\r\n", "\n", "\r", "\x85", "\u2028", "\x0b", "\x0c", "\x1c"]
+BLANKS = ["", " ", "\t", " \t ", "\xa0", "\u3000"]
+EMPTY_LINES = st.builds(
+    lambda first, more: first + "".join(blank + end for blank, end in more),
+    st.sampled_from(LINE_ENDS),
+    st.lists(st.tuples(st.sampled_from(BLANKS), st.sampled_from(LINE_ENDS)), min_size=1),
+).filter(lambda lines: lines != "\r\n")  # "\r" and "\n" side by side are one line end
+SEPARATORS = st.one_of(EMPTY_LINES, st.just("\u2029"))
+PIECES = st.lists(
+    st.one_of(
+        st.sampled_from(["a", "B.", "1. ", " ", "?", "! ", "Mr. ", "...", "日。", "😀", "\u0301"]),
+        st.sampled_from(["e\u0301", "\u200d", '"', "'", ") ", "।", "word ", "- "]),
+        st.sampled_from([*LINE_ENDS, *BLANKS, "\u2029", "\n\n", "\n \n"]),
+    )
+).map("".join)
+LANGUAGES = st.sampled_from(["en", "de", "zh", "hi", "ar", "ja", "xx", ""])
+
+
+class OneText:
+    """As much of a store as widening asks for."""
+
+    def __init__(self, text: str) -> None:
+        self._text, self._bounds = text, find_bounds(text)
+
+    def bounds(self, doc_id: str) -> TextBounds:
+        return self._bounds
+
+    def text(self, ref: SpanRef) -> str:
+        return self._text[ref.start : ref.end]
+
+
+def sentences(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    return find_bounds(text).sentences_over(start, end)
+
+
+def sentence_bounds(text: str, start: int, end: int) -> tuple[int, int]:
+    widened = widened_to_sentences(OneText(text), SpanRef("a", start, end))
+    return widened.start, widened.end
+
+
+def check_bounds(text: str, bounds: TextBounds) -> None:
+    """Sentences and paragraphs are in order, trimmed and miss nothing but white space."""
+    for ranges in (bounds.sentences, bounds.paragraphs):
+        assert ranges.dtype == np.uint32
+        assert ranges.shape[1] == 2
+        found = ranges.tolist()
+        assert all(a < b for a, b in found)
+        assert all(b <= c for (_, b), (c, _) in pairwise(found))
+        assert all(text[a:b] == text[a:b].strip() for a, b in found)
+        left_out = list(text)
+        for a, b in found:
+            left_out[a:b] = [" "] * (b - a)
+        assert not "".join(left_out).strip()
+    for a, b in bounds.sentences.tolist():
+        first, last = bounds.paragraphs[bounds.paragraph_of(a)]
+        assert first <= a < b <= last
 
 
 def test_whole_words_widens_to_word_bounds() -> None:
@@ -90,3 +154,112 @@ def test_sentences_cover_everything_but_white_space(text: str) -> None:
 
 def test_ideographs_become_words() -> None:
     assert separate_ideographs("東京 is").split() == ["東", "京", "is"]
+
+
+@given(PIECES, LANGUAGES)
+def test_bounds_of_any_text_in_any_language(text: str, language: str) -> None:
+    check_bounds(text, find_bounds(text, language))
+
+
+@given(TEXTS, st.text(max_size=8))
+def test_no_language_code_is_an_error(text: str, language: str) -> None:
+    check_bounds(text, find_bounds(text, language))
+
+
+@pytest.mark.parametrize(
+    "language", ["", "x", "EN", "de-AT", "zzz", "../de", "日本", "\0", "a" * 1000]
+)
+def test_odd_language_codes(language: str) -> None:
+    bounds = find_bounds("It came. It went.", language)
+    assert bounds.sentences.tolist() == [[0, 8], [9, 17]]
+
+
+@given(PIECES, LANGUAGES)
+def test_bounds_where_everything_is_too_long(text: str, language: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_PIECE", 16)
+        patch.setattr(module, "_MAX_SENTENCE", 10)
+        check_bounds(text, find_bounds(text, language))
+
+
+@given(
+    st.lists(st.sampled_from(["One.", "Two, three!\nFour", "日本。", "x"]), min_size=1), st.data()
+)
+def test_paragraphs_stand_between_empty_lines_of_any_kind(
+    paragraphs: list[str], data: st.DataObject
+) -> None:
+    text = data.draw(st.sampled_from(["", "\n", " \r\n\t"]))
+    for paragraph in paragraphs:
+        text += paragraph + data.draw(SEPARATORS)
+    bounds = find_bounds(text)
+    assert [text[a:b] for a, b in bounds.paragraphs] == paragraphs
+
+
+@pytest.mark.parametrize("end", [*LINE_ENDS, "\r\n"])
+def test_one_line_end_ends_no_paragraph(end: str) -> None:
+    text = f"One line,{end}and the next."
+    assert find_bounds(text).paragraphs.tolist() == [[0, len(text)]]
+
+
+def test_white_space_has_no_bounds() -> None:
+    for text in ("", " ", "\r\n \u2029\t"):
+        bounds = find_bounds(text)
+        assert bounds.sentences.shape == bounds.paragraphs.shape == (0, 2)
+        assert bounds.sentences_over(0, len(text)) == []
+
+
+def test_sentences_end_by_the_rules_of_the_language() -> None:
+    text = "Er kam am 3. Mai. Dann ging er."
+    assert [text[a:b] for a, b in find_bounds(text, "de").sentences] == [
+        "Er kam am 3. Mai.",
+        "Dann ging er.",
+    ]
+    assert len(find_bounds(text, "en").sentences) == 3
+
+
+@pytest.mark.parametrize(
+    ("metadata", "language"),
+    [
+        ({}, "en"),
+        ({"language": "de-AT"}, "de"),
+        ({"lang": "ZH_Hant"}, "zh"),
+        ({"language": "", "lang": "fr"}, "fr"),
+        ({"language": "German"}, "en"),
+        ({"language": 7, "lang": None}, "en"),
+        ({"language": ["de"]}, "en"),
+        ({"language": "../de"}, "en"),
+    ],
+)
+def test_the_language_that_metadata_name(metadata: dict[str, object], language: str) -> None:
+    assert language_of(metadata) == language
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "word ",
+        "Yes. ",
+        "A short one. " + "and one without an end " * 700,
+        "x",
+        "No end, then a dot . ",
+        "日本語。",
+        "Mr. ",
+        "line\n",
+        " \n",
+    ],
+)
+def test_every_character_is_looked_at_twice_at_most(
+    unit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = 0
+    found = sentencex.get_sentence_boundaries
+
+    def counted(language: str, text: str) -> object:
+        nonlocal looked_at
+        looked_at += len(text)
+        return found(language, text)
+
+    monkeypatch.setattr(sentencex, "get_sentence_boundaries", counted)
+    text = unit * (200_000 // len(unit))
+    check_bounds(text, find_bounds(text))
+    assert looked_at <= 2 * len(text)

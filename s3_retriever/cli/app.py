@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from pydantic import ValidationError
 from rich.text import Text
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from s3_retriever.cli.ask import ask
 from s3_retriever.cli.calibrate import calibrate
@@ -21,6 +21,7 @@ from s3_retriever.cli.index import index
 from s3_retriever.cli.info import info
 from s3_retriever.cli.maintenance import compact, delete, export, import_, set_metadata, snapshot
 from s3_retriever.cli.migrate import migrate
+from s3_retriever.cli.options import mode_help
 from s3_retriever.cli.search import search
 from s3_retriever.cli.train import train
 from s3_retriever.errors import EndogenousError
@@ -46,6 +47,17 @@ class _Commands(TyperGroup):
         raise typer.Exit(2)
 
 
+class _Command(TyperCommand):
+    """A command whose help names every mode there is."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        for parameter in self.params:
+            if parameter.name == "mode" and isinstance(parameter, TyperOption):
+                parameter.help = mode_help()
+        super().format_help(ctx, formatter)
+
+
 def make_app(commands: Iterable[Callable[..., None]], root_help: str) -> typer.Typer:
     """A command line of ``commands``, under their functions' names.
 
@@ -57,7 +69,8 @@ def make_app(commands: Iterable[Callable[..., None]], root_help: str) -> typer.T
         cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
     )
     for command in commands:
-        made.command(command.__name__.rstrip("_").replace("_", "-"))(command)
+        name = command.__name__.rstrip("_").replace("_", "-")
+        made.command(name, cls=_Command)(command)
     made.callback(help=root_help)(_prepare_output)
     return made
 
@@ -71,7 +84,6 @@ def _prepare_output() -> None:
         logger.addHandler(_ConsoleHandler())
         logger.setLevel(logging.INFO)
         logger.propagate = False
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # a broken PDF is one line of ours
 
 
 _COMMANDS: tuple[Callable[..., None], ...] = (

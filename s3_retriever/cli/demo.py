@@ -28,6 +28,7 @@ from s3_retriever.cli.display import (
 from s3_retriever.cli.index import add_with_bar, read_in
 from s3_retriever.cli.opening import open_engine
 from s3_retriever.cli.options import DeviceOption, ModelOption, ProfileOption
+from s3_retriever.readers import read_files
 from s3_retriever.types import Document, Span
 
 if TYPE_CHECKING:
@@ -101,8 +102,6 @@ def demo(
 
 def sample_documents() -> list[Document]:
     """The articles that come with the package."""
-    from s3_retriever.readers import read_files
-
     return list(read_files(sorted(_samples().glob("*.txt"))).documents)
 
 

@@ -16,9 +16,10 @@ from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.text import Text
 
+from s3_retriever import progress
 from s3_retriever.types import Answer, Span
 
 __all__ = [
@@ -46,15 +47,7 @@ errors = Console(stderr=True, width=None if sys.stderr.isatty() else _PLAIN_WIDT
 
 def progress_bar() -> Progress:
     """A bar with a note, e.g. tokens per second."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=errors,
-    )
+    return progress.progress_bar(errors)
 
 
 @contextmanager

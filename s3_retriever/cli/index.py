@@ -20,6 +20,7 @@ from s3_retriever.cli.options import (
     ProfileOption,
 )
 from s3_retriever.errors import InputError
+from s3_retriever.readers import read_files, suffixes
 from s3_retriever.storage.namespaces import namespace_folder
 from s3_retriever.types import Document
 
@@ -32,7 +33,7 @@ __all__ = ["add_with_bar", "index"]
 def index(
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Files and folders: .txt .text .md .markdown .rst .html .htm .pdf"),
+        typer.Argument(help=f"Files and folders: {' '.join(suffixes())}"),
     ],
     folder: IndexOption,
     namespace: NamespaceOption = None,
@@ -41,8 +42,6 @@ def index(
     device: DeviceOption = None,
 ) -> None:
     """Read files into an index; files that did not change are not read again."""
-    from s3_retriever.readers import SUFFIXES, read_files
-
     with waiting("reading the files ..."):
         files = read_files(paths)
     for path, reason in files.skipped.items():
@@ -50,7 +49,7 @@ def index(
     if not files.documents:
         raise InputError(
             f"nothing to index in {', '.join(map(str, paths))}; "
-            f"kinds of files that can be read: {' '.join(SUFFIXES)}"
+            f"kinds of files that can be read: {' '.join(suffixes())}"
         )
     folder = namespace_folder(folder, namespace)
     engine = open_engine(folder, profile, model, device, create=True)

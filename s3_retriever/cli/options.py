@@ -29,6 +29,7 @@ __all__ = [
     "ScoringOption",
     "SeedOption",
     "check_outputs",
+    "mode_help",
     "parse_filter",
     "parse_names",
     "parse_numbers",
@@ -58,8 +59,8 @@ MostSpansOption = Annotated[Optional[int], typer.Option("-k", min=1, help="At mo
 ModeOption = Annotated[
     Mode,
     typer.Option(
-        help="Features and words, whose best the model reads again; both without that (fast); "
-        "the features alone; words alone."
+        help="Which legs find spans.",  # mode_help() says more
+        callback=lambda context, parameter, value: _known_mode(value, parameter.default),
     ),
 ]
 ScoringOption = Annotated[
@@ -75,6 +76,23 @@ FilterOption = Annotated[
 SeedOption = Annotated[int, typer.Option(help="Of the draw and the intervals.")]
 FiguresOption = Annotated[Optional[Path], typer.Option("--json", help="Write the figures.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def mode_help() -> str:
+    """What ``--mode`` takes: every preset and its summary. Loads what presets are made of."""
+    from s3_retriever.retrieval.presets import mode_names, preset_named
+
+    return "; ".join(f"{name}: {preset_named(name).summary}" for name in mode_names()) + "."
+
+
+def _known_mode(name: Mode, default: Mode) -> Mode:
+    if name == default:  # nothing is loaded for it
+        return name
+    from s3_retriever.retrieval.presets import mode_names
+
+    if name not in mode_names():
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(mode_names())}")
+    return name
 
 
 def parse_filter(text: str | None) -> dict[str, Any] | None:

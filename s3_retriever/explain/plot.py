@@ -13,7 +13,7 @@ from s3_retriever.errors import InputError
 try:
     from matplotlib.figure import Figure
 except ImportError as e:
-    raise InputError('plots need matplotlib: pip install "s3-retriever[bench]"') from e
+    raise InputError('plots need matplotlib: pip install "s3-retriever[plot]"') from e
 
 from s3_retriever.explain.reading import Reading
 from s3_retriever.retrieval.density import find_peaks, smooth

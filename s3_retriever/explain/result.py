@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from s3_retriever.errors import InputError
-from s3_retriever.explain.html import page_html, result_html
 from s3_retriever.explain.reading import Reading
+from s3_retriever.html import page_html, result_html
 from s3_retriever.settings import RetrieveSettings
 from s3_retriever.types import Answer, Document, Span
 

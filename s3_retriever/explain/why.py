@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from s3_retriever.errors import InputError
-from s3_retriever.explain.html import explanation_html
 from s3_retriever.explain.reading import Reading
+from s3_retriever.html import explanation_html
 from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.retrieval.spans import widened_to_words
 from s3_retriever.search.base import CandidateSearch

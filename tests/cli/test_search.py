@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from s3_retriever.readers import read_files
+from s3_retriever.retrieval import presets
+from s3_retriever.retrieval.presets import Preset, mode_names, preset_named, register_preset
 from tests.cli.conftest import Run, Setup
 
 QUESTION = "When was the lighthouse finished?"
@@ -117,3 +119,26 @@ class TestAsk:
         result = run("ask", QUESTION, *options, *setup.resident)
         assert result.exit_code == 2
         assert "window" in result.stderr
+
+
+class TestMode:
+    def test_help_and_error_name_every_mode(self, run: Run, setup: Setup) -> None:
+        shown = " ".join(run("search", "--help").stdout.replace("│", " ").split())
+        wrong = run("search", QUESTION, "--index", setup.index, "--mode", "magic", *setup.resident)
+        assert wrong.exit_code == 2
+        for name in mode_names():
+            assert name in wrong.stderr
+            assert f"{name}: {preset_named(name).summary}" in shown
+
+    def test_a_preset_from_outside_is_a_mode(
+        self, run: Run, setup: Setup, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(presets, "_PRESETS", dict(presets._PRESETS))
+        preset = Preset("words and edges", {"bm25": 1.0, "lead_tail": 1.0}, summary="no features")
+        register_preset(preset)
+        assert "no features" in run("ask", "--help").stdout
+        options = ["--index", setup.index, "--json", "--mode", preset.name]
+        result = run("search", QUESTION, *options, *setup.resident)
+        spans = json.loads(result.stdout)["spans"]
+        assert {leg for span in spans for leg in span["scores"]} <= {"bm25", "lead_tail"}
+        assert spans

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pytest
 
 from s3_retriever import Document, Engine, Span, TokenScore
 from s3_retriever.errors import InputError
-from s3_retriever.explain.html import page_html, result_html, span_html
 from s3_retriever.generation.answer import answer_messages
+from s3_retriever.html import page_html, result_html, span_html
 
 QUESTION = "When was the lighthouse finished?"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
@@ -165,6 +167,13 @@ class TestPlot:
             empty.plot()
         with pytest.raises(InputError, match="no document"):
             empty.plot("gone")
+
+
+def test_without_matplotlib_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.delitem(sys.modules, "s3_retriever.explain.plot", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(InputError, match=r'pip install "s3-retriever\[plot\]"'):
+        importlib.import_module("s3_retriever.explain.plot")
 
 
 def test_a_result_is_a_list(engine):
