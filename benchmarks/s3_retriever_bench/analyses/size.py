@@ -87,7 +87,7 @@ def _measure(
     """One index, written and removed again."""
     kept = range(hookpoints)
     with tempfile.TemporaryDirectory(prefix="s3-retriever-size-") as folder:
-        index = Index(Path(folder) / "index", cut_profile(profile, kept, k))
+        index = Index(Path(folder) / "index", cut_profile(profile, kept, k).card)
         with index.writing():
             index.commit(cut_codes(coded, kept, k))
         found = describe(index.folder, index.snapshot)

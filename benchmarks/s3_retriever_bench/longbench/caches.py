@@ -42,7 +42,7 @@ from transformers import DynamicCache
 
 from s3_retriever.errors import InputError
 from s3_retriever.models.hooks import decoder_layers
-from s3_retriever.models.transformers import TransformersModel, Prefilled
+from s3_retriever.models.transformers import Prefilled, TransformersModel
 from s3_retriever_bench.device import peak_memory, synchronize
 from s3_retriever_bench.longbench.writing import Written, check_fits, decode
 from s3_retriever_bench.methods.method import MethodUnavailable

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from s3_retriever.errors import InputError
-from s3_retriever.models.transformers import TransformersModel, Prefilled
+from s3_retriever.models.transformers import Prefilled, TransformersModel
 from s3_retriever_bench.device import peak_memory, synchronize
 
 __all__ = ["Written", "check_fits", "decode", "write"]

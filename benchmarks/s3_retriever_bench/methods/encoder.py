@@ -116,7 +116,7 @@ def embedded(engine: Engine, kind: UnitKind) -> Shared[Embedded]:
         MethodUnavailable: there is no embedding model.
     """
     llm = engine.llm
-    encoder = load_encoder(str(llm.device))
+    encoder = load_encoder(str(llm.describe()["device"]))
 
     def embed(collection: Collection) -> Embedded:
         found = units(collection, kind, llm)
