@@ -21,8 +21,9 @@ from torch.nn.functional import cosine_similarity
 from s3_retriever.encoding.chunks import chunks_of
 from s3_retriever.encoding.scanner import code_keys, id_dtype
 from s3_retriever.engine import Engine
+from s3_retriever.labels.bootstrap import bootstrap
 from s3_retriever.labels.collections import Collection, Place
-from s3_retriever.labels.metrics import bootstrap, evidence_recall
+from s3_retriever.labels.metrics import evidence_recall
 from s3_retriever.models.hooks import decoder_layers
 from s3_retriever.models.transformers import TransformersModel
 from s3_retriever.retrieval.pipeline import Retriever

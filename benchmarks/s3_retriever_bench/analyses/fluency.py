@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from s3_retriever.engine import Engine
+from s3_retriever.labels.bootstrap import bootstrap
 from s3_retriever.labels.collections import Question
-from s3_retriever.labels.metrics import answer_recall, bootstrap
+from s3_retriever.labels.metrics import answer_recall
 from s3_retriever.models.base import Chat
 from s3_retriever.models.transformers import TransformersModel
 from s3_retriever_bench.longbench.contexts import Shortener

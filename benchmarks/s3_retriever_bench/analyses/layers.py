@@ -14,9 +14,10 @@ from typing import Any
 
 from s3_retriever.encoding.scanner import Scanner
 from s3_retriever.engine import Engine
+from s3_retriever.labels.bootstrap import bootstrap
 from s3_retriever.labels.budget import BudgetFiller
 from s3_retriever.labels.collections import Collection, Place
-from s3_retriever.labels.metrics import answer_recall, bootstrap, evidence_recall
+from s3_retriever.labels.metrics import answer_recall, evidence_recall
 from s3_retriever.settings import Scoring
 from s3_retriever.types import EncodedDocument
 from s3_retriever_bench.analyses.asked import as_record

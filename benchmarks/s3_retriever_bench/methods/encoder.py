@@ -77,7 +77,7 @@ def load_encoder(device: str) -> Encoder:
         from sentence_transformers import SentenceTransformer
     except ImportError as e:
         raise MethodUnavailable(
-            'sentence-transformers is not installed: pip install "s3-retriever[bench]"'
+            "sentence-transformers is not installed: pip install s3-retriever-bench"
         ) from e
     try:
         folder, name, instruction = find_weights(HUB_ID), HUB_ID, HUB_INSTRUCTION

@@ -14,9 +14,10 @@ import numpy as np
 
 from s3_retriever.engine import Engine
 from s3_retriever.errors import InputError
+from s3_retriever.labels.bootstrap import bootstrap
 from s3_retriever.labels.budget import BudgetFiller
 from s3_retriever.labels.collections import Collection, Place, Question
-from s3_retriever.labels.metrics import bootstrap, evidence_recall
+from s3_retriever.labels.metrics import evidence_recall
 from s3_retriever.retrieval.fusion import SpanUnion
 from s3_retriever.retrieval.legs.registry import leg_named
 from s3_retriever.retrieval.pipeline import Retriever
