@@ -81,7 +81,9 @@ def test_graded_documents_stand_in_the_order_of_their_first_place() -> None:
     assert graded(question, []) == {"ndcg@10": 0, "recall@100": 0}
 
 
-def test_without_ir_measures_the_message_says_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ir_measures_the_message_says_what_brings_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "ir_measures", None)
     with pytest.raises(InputError, match="pip install s3-retriever-bench"):
         graded(Question("q", "Who?", grades={"a": 1}), [])
