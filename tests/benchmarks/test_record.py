@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,28 @@ from s3_retriever_bench.cli.app import app
 from s3_retriever_bench.record import compare, question_sets
 from typer.testing import CliRunner, Result
 
+from s3_retriever.cli.demo import sample_documents
 from s3_retriever.errors import InputError
 from s3_retriever.retrieval.presets import mode_names
 from tests.labels.test_datasets import KEPT, OTHER, write
 from tests.tiny import tiny_llm, write_profile
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 Change = Callable[[dict[str, Any]], Any]
 
 
 @pytest.fixture(scope="module")
-def options(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def one_sample() -> Iterator[None]:
+    """One of the sample documents is enough to see what is written."""
+    first = sample_documents()[:1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("s3_retriever_bench.record.sample_documents", lambda: first)
+        yield
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory, one_sample: None) -> list[str]:
     """A model with a profile, and two questions of each of two sets."""
     root = tmp_path_factory.mktemp("record")
     llm = tiny_llm(max_position_embeddings=4096)
@@ -55,6 +67,16 @@ def changed(recording: Path, path: Path, change: Change) -> Path:
     change(next(r for r in reversed(found["results"]) if len(r["spans"]) > 1))
     path.write_text(json.dumps(found))
     return path
+
+
+def test_questions_of_the_samples_are_as_many_as_are_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("s3_retriever_bench.record.sample_documents", sample_documents)  # all
+    [samples] = question_sets([], limit=30)
+    assert len(set(samples.questions)) == 30
+    assert samples.questions[0].startswith("Who was the first explorer")
+    assert any(samples.questions[29] in document.text for document in samples.documents)
 
 
 def test_every_mode_scoring_and_question_is_there(options: list[str], tmp_path: Path) -> None:
@@ -133,13 +155,6 @@ def test_recordings_of_other_questions_are_not_compared(recording: Path) -> None
         compare(one, {"results": [{}]})
     with pytest.raises(InputError, match="no recording"):
         compare(one, [])  # type: ignore[arg-type]
-
-
-def test_questions_of_the_samples_are_as_many_as_are_wanted() -> None:
-    [samples] = question_sets([], limit=30)
-    assert len(set(samples.questions)) == 30
-    assert samples.questions[0].startswith("Who was the first explorer")
-    assert any(samples.questions[29] in document.text for document in samples.documents)
 
 
 @pytest.mark.parametrize(
