@@ -14,30 +14,31 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from s3_retriever.encoding.scanner import Scanner
 from s3_retriever.errors import InputError
-from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.models.base import LanguageModel
 from s3_retriever.profiles.profile import Profile
-from s3_retriever.retrieval.candidates import codes_of, find_candidates
+from s3_retriever.retrieval.candidates import find_candidates
+from s3_retriever.retrieval.pipeline import Retriever
+from s3_retriever.retrieval.presets import preset_named
 from s3_retriever.retrieval.query import project_question
-from s3_retriever.retrieval.scoring import AttentionScorer
+from s3_retriever.retrieval.scoring.attention import AttentionScorer
+from s3_retriever.retrieval.scoring.base import merge_totals, score_tokens
 from s3_retriever.settings import CandidateSettings, Mode, ScanSettings, ScoringSettings
 from s3_retriever.storage.description import describe
 from s3_retriever.storage.index import Index
-from s3_retriever.storage.segments import Segment
-from s3_retriever.text import sentences
-from s3_retriever.types import Document, EncodedDocument
+from s3_retriever.storage.view import View
+from s3_retriever.types import Document, EncodedDocument, TokenRange
 
-__all__ = ["Source", "bench_index", "scan_source"]
+__all__ = ["Source", "bench_index", "exhaustive", "scan_source"]
 
 _DOCUMENT_CHARACTERS = 2000
 _TOP = 20
@@ -60,7 +61,7 @@ class Source:
 
 
 def scan_source(
-    llm: TransformersModel,
+    llm: LanguageModel,
     profile: Profile,
     texts: Iterable[str],
     *,
@@ -94,17 +95,12 @@ def scan_source(
     chance = random.Random(0)  # noqa: S311 - reproducible, not secret
     asked = list(questions)[:n_questions]
     while len(asked) < n_questions:
-        text = chance.choice(coded).document.text
-        asked.extend(text[a:b].strip() for a, b in sentences(text, 0, len(text))[1:2])
-    null = project_question(llm, profile, ScoringSettings().null_question or "N/A")
+        drawn = chance.choice(coded)
+        asked.extend(drawn.document.text[a:b] for a, b in drawn.bounds.sentences[1:2])
+    retriever = Retriever(llm, profile)
+    null = ScoringSettings().null_question
     scorers = [
-        partial(
-            AttentionScorer,
-            profile,
-            llm.layout,
-            project_question(llm, profile, question),
-            null,
-        )
+        partial(retriever.attention_scorer, project_question(llm, profile.card, question), null)
         for question in asked
     ]
     return Source(tuple(coded), tuple(zip(asked, scorers, strict=True)))
@@ -128,17 +124,17 @@ def bench_index(
         top 20 tokens in mode ``features``, ``features_p50_ms`` of that mode, ``open_s`` and
         ``open_rss_bytes`` of a fresh process (above what it had before), and what was measured.
     """
-    index = Index(folder, profile)
+    index = Index(folder, profile.card)
     started = time.perf_counter()
     with index.writing():
         for batch in _batches(source.coded, tokens):
             index.commit(batch)
     build_seconds = time.perf_counter() - started
     sizes = describe(folder, index.snapshot)
-    _ = index.snapshot.live  # as any first question does
+    _ = index.view.n_documents  # as any first question does
     fast = [_search_ms(index, q, s, "fast") for q, s in (*source.questions[:3], *source.questions)]
     alone = [_search_ms(index, q, s, "features") for q, s in source.questions]
-    recalls = [_recall(index, q, s()) for q, s in source.questions[:10]]
+    recalls = [_recall(index.view, q, s()) for q, s in source.questions[:10]]
     opened = _open_elsewhere(folder, profile_at)
     return {
         "tokens": sizes["tokens"],
@@ -195,76 +191,77 @@ def _search_ms(
     index: Index, question: str, make_scorer: Callable[[], AttentionScorer], mode: Mode
 ) -> float:
     """One search: candidates by words and features, then the exact score of all their tokens."""
-    settings = CandidateSettings()
     started = time.perf_counter()
     view = index.view
     scorer = make_scorer()
-    runs = find_candidates(view.snapshot, view.candidates, question, scorer, settings, None, mode)
-    scorer.score(*codes_of(runs))
+    score_tokens(scorer, [view.tokens(_candidates(view, question, scorer, mode))])
     return 1000 * (time.perf_counter() - started)
 
 
-def _recall(index: Index, question: str, scorer: AttentionScorer) -> float:
-    """Share of the exhaustive top 20 in the candidates; a token as good as the 20th counts."""
-    view = index.view
-    settings = CandidateSettings()
-    runs = find_candidates(
-        view.snapshot,
-        view.candidates,
-        question,
+def _candidates(view: View, question: str, scorer: AttentionScorer, mode: Mode) -> list[TokenRange]:
+    return find_candidates(
+        view,
+        view.search,
+        view.search.words(question),
         scorer,
-        settings,
+        CandidateSettings(),
         None,
-        "features",
+        look_up_words=preset_named(mode).look_up_words,
     )
-    exact = _exhaustive(index, scorer)
+
+
+def _recall(view: View, question: str, scorer: AttentionScorer) -> float:
+    """Share of the exhaustive top 20 in the candidates; a token as good as the 20th counts."""
+    exact = exhaustive(view, scorer)
     best = np.sort(np.concatenate(list(exact.values())))[-_TOP:]
-    candidates = np.concatenate([exact[r.segment.name][slice(*r.rows)] for r in runs])
+    ranges = _candidates(view, question, scorer, "features")
+    candidates = np.concatenate([exact[r.doc_id][r.first : r.last] for r in ranges])
     return min(_TOP, int((candidates >= best[0]).sum())) / len(best)
 
 
-def _exhaustive(index: Index, scorer: AttentionScorer) -> dict[str, np.ndarray]:
-    """The score of every token, by segment, with one softmax over the whole index.
+def exhaustive(view: View, scorer: AttentionScorer) -> dict[str, np.ndarray]:
+    """The score of every token ``(n_tokens,)`` by document, with one softmax over the whole index.
 
-    Two passes over pieces that fit into memory: the softmax's sums, then every token's share.
+    Two passes over pieces that fit into memory: what the softmax needs to know of all of them,
+    then every token's share.
+
+    Args:
+        view: one state of an index.
+        scorer: of the question.
     """
-    pieces = [
-        (segment, slice(first, min(first + _CHUNK, segment.n_tokens)))
-        for segment in index.snapshot.segments.values()
-        for first in range(0, segment.n_tokens, _CHUNK)
-    ]
-    sums: list[Tensor] = []
-    for segment, rows in pieces:
-        parts = [logits.logsumexp(0) for logits, _ in _logits(scorer, segment, rows)]
-        sums = [a.logaddexp(b) for a, b in zip(sums, parts, strict=True)] if sums else parts
-    found: dict[str, list[Tensor]] = {}
-    for segment, rows in pieces:
-        shares = [
-            (logits - total).exp_() @ weights
-            for (logits, weights), total in zip(_logits(scorer, segment, rows), sums, strict=True)
-        ]
-        found.setdefault(segment.name, []).append(torch.stack(shares).sum(0).cpu())
-    return {name: torch.cat(scores).numpy() for name, scores in found.items()}
+    pieces = list(_pieces(view))
+    totals = merge_totals([scorer.partial(view.tokens(piece)).totals for piece in pieces])
+    found: dict[str, np.ndarray] = {}
+    for piece in pieces:
+        batch = view.tokens(piece)
+        scores = scorer.finish(scorer.partial(batch), totals)
+        found |= {tokens.doc_id: scores[rows] for tokens, rows in batch.parts()}
+    return found
 
 
-def _logits(
-    scorer: AttentionScorer, segment: Segment, rows: slice
-) -> Iterator[tuple[Tensor, Tensor]]:
-    return scorer.logits(segment.ids[rows], segment.activations[rows])
+def _pieces(view: View) -> Iterator[list[TokenRange]]:
+    """All documents, about :data:`_CHUNK` tokens at once."""
+    piece: list[TokenRange] = []
+    for doc_id in view.document_ids():
+        piece.append(view.whole_document(doc_id))
+        if sum(map(len, piece)) >= _CHUNK:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
 
 
 _OPEN = """
 import json, sys, time
 from pathlib import Path
 import psutil
-from s3_retriever.storage.segments import Segment
+from s3_retriever.profiles.cards import find_profile, load_card
 from s3_retriever.storage.index import Index
-from s3_retriever.profiles.profile import Profile
-profile = Profile.load(sys.argv[2])
-Index(None, profile)
+card = load_card(find_profile(sys.argv[2]))
+Index(None, card)
 before = psutil.Process().memory_info().rss
 started = time.perf_counter()
-index = Index(Path(sys.argv[1]), profile)
+index = Index(Path(sys.argv[1]), card)
 seconds = time.perf_counter() - started
 rss = psutil.Process().memory_info().rss - before
 print(json.dumps({"open_s": round(seconds, 3), "open_rss_bytes": rss}))

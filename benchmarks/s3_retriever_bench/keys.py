@@ -6,14 +6,14 @@ import numpy as np
 from torch import Tensor
 
 from s3_retriever.encoding.chunk_reader import ChunkReader
-from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.models.base import KeyReader
 from s3_retriever.profiles.profile import Profile
 
 __all__ = ["read_keys"]
 
 
 def read_keys(
-    llm: TransformersModel, profile: Profile, ids: np.ndarray, *, chunk_tokens: int, prefix: str
+    llm: KeyReader, profile: Profile, ids: np.ndarray, *, chunk_tokens: int, prefix: str
 ) -> list[Tensor]:
     """Read token ids chunk by chunk, each chunk alone behind a prefix that is then dropped.
 

@@ -23,7 +23,7 @@ def require_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as e:
-        raise InputError('plots need matplotlib: pip install "s3-retriever[bench]"') from e
+        raise InputError("plots need matplotlib: pip install s3-retriever-bench") from e
 
 
 def plot_recall(result: Mapping[str, Any], path: Path) -> None:

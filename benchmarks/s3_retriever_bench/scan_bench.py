@@ -41,7 +41,7 @@ def bench_scan(
 
     Args:
         llm: the resident model.
-        profile: what is tapped and coded.
+        profile: what is read and coded.
         text: any prose; repeated until it is long enough.
         tokens: length of the document that is timed.
         repeats: timed runs of each, after one that warms up.

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from s3_retriever.engine import Engine
+from s3_retriever.labels.bootstrap import bootstrap
 from s3_retriever.labels.budget import BudgetFiller
 from s3_retriever.labels.collections import Collection, Place, Question
-from s3_retriever.labels.metrics import bootstrap, evidence_recall
+from s3_retriever.labels.metrics import evidence_recall
 from s3_retriever_bench.methods.s3 import S3
 from s3_retriever_bench.plot import require_matplotlib
-from s3_retriever_bench.proposals import proposals
+from s3_retriever_bench.proposals import Proposer
 
 __all__ = ["measure_stages", "plot_stages"]
 
@@ -39,7 +40,7 @@ def measure_stages(
         hop and the reading in context may add to the candidates), inside each budget, and inside
         the same budget if the gold sentences had been ranked first.
     """
-    method = S3(engine)
+    method, propose = S3(engine), Proposer(engine, S3.mode)
     values: dict[str, list[float]] = {}
     done = 0
     for collection in collections:
@@ -47,7 +48,7 @@ def measure_stages(
         filler = BudgetFiller(collection, engine.llm.count_tokens)
         for question in collection.questions:
             if question.evidence:
-                for stage, places in _stages(method, filler, question, budgets).items():
+                for stage, places in _stages(method, propose, filler, question, budgets).items():
                     recall = evidence_recall(question, places)
                     values.setdefault(stage, []).append(recall or 0.0)
             done += 1
@@ -56,12 +57,17 @@ def measure_stages(
 
 
 def _stages(
-    method: S3, filler: BudgetFiller, question: Question, budgets: Sequence[int]
+    method: S3,
+    propose: Proposer,
+    filler: BudgetFiller,
+    question: Question,
+    budgets: Sequence[int],
 ) -> Mapping[str, Sequence[Place]]:
-    _, runs = proposals(method.index, question.text, "hybrid")
+    view = method.index.documents.view
+    _, ranges = propose(view, question.text)
     ranking = method.rank(question.text)
     stages: dict[str, Sequence[Place]] = {
-        "candidates": [Place(run.entry.id, *run.characters) for run in runs],
+        "candidates": [Place(c.doc_id, c.start, c.end) for c in view.characters(ranges)],
         "ranked spans": ranking,
     }
     for budget in sorted(budgets, reverse=True):

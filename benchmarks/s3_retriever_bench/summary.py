@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from s3_retriever.labels.metrics import bootstrap
+from s3_retriever.labels.bootstrap import bootstrap
 from s3_retriever_bench.methods import PEERS
 
 __all__ = ["PASSAGES", "Key", "Measured", "headline_budget", "summarise"]

@@ -68,8 +68,10 @@ def learn_adapter(
         )
     record = found.record()
     print_line(
-        f"{len(examples)} questions, {record['n_held_out']} of them held out. Loss there, in nats: "
-        f"{found.losses[0]:.3f} before, {found.losses[found.epoch]:.3f} after epoch {found.epoch}"
+        f"{len(examples)} questions, {record['n_held_out']} of them held out. "
+        f"{len(found.choosing)} of these chose the epoch; loss there, in nats: "
+        f"{found.losses[0]:.3f} before, {found.losses[found.epoch]:.3f} after epoch {found.epoch}. "
+        f"On the other {len(found.reported)}:"
     )
     for name, figure in record["r_precision"].items():
         print_line(

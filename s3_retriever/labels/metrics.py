@@ -12,7 +12,6 @@ from s3_retriever.labels.collections import Collection, Place, Question
 __all__ = [
     "all_evidence",
     "answer_recall",
-    "bootstrap",
     "evidence_recall",
     "graded",
     "passage_recall",
@@ -90,28 +89,14 @@ def require_ir_measures() -> None:
     """Say early that ir-measures is missing.
 
     Raises:
-        InputError: it is; the message names the extra to install.
+        InputError: it is; the message says how to install it.
     """
     try:
         import ir_measures  # noqa: F401
     except ImportError as e:
         raise InputError(
-            'graded judgements need ir-measures: pip install "s3-retriever[bench]"'
+            "graded judgements need ir-measures: pip install s3-retriever-bench"
         ) from e
-
-
-def bootstrap(values: Sequence[float], *, seed: int = 0, samples: int = 2000) -> dict[str, float]:
-    """Mean and 95% interval over resampled questions; paired if ``values`` are differences.
-
-    Example:
-        >>> bootstrap([1.0, 1.0, 1.0])
-        {'mean': 1.0, 'low': 1.0, 'high': 1.0}
-    """
-    array = np.asarray(values, dtype=float)
-    picks = np.random.default_rng(seed).integers(0, len(array), (samples, len(array)))
-    means = array[picks].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return {"mean": float(array.mean()), "low": float(low), "high": float(high)}
 
 
 def _covered(gold: Place, places: Sequence[Place]) -> bool:

@@ -30,7 +30,7 @@ PUBLISHED_LAYERS = {
     "mistral-7b": (0, 7, 23, 29),
     "qwen2-7b": (0, 6, 19, 26),
 }
-"""Tapped layers of the paper, by a part of the model's name."""
+"""Layers that the paper reads, by a part of the model's name."""
 
 Site = tuple[int, tuple[int, ...]]
 Report = Callable[[str, int, int, float], None]

@@ -13,8 +13,9 @@ from s3_retriever import Document, Engine
 from s3_retriever.labels.collections import Collection, Question
 from s3_retriever.models.transformers import TransformersModel
 from s3_retriever.profiles.profile import Profile
+from s3_retriever.retrieval.pipeline import Retriever
 from s3_retriever.retrieval.query import project_question
-from s3_retriever.retrieval.scoring import AttentionScorer
+from s3_retriever.retrieval.scoring.base import score_tokens
 from tests.engine.conftest import DOCUMENTS
 
 QUESTION = "Who was the last keeper of the lighthouse?"
@@ -41,21 +42,21 @@ def test_the_evidence_is_among_the_first(
 
 def test_exact_keys_score_as_codes_that_lose_nothing(engine: Engine) -> None:
     """Keys rebuilt from the codes, given whole, score as the codes do."""
-    index = scanned(engine).of(ONE).index
-    (segment,) = index.snapshot.segments.values()
-    profile, layout = engine.profile, engine.llm.layout
-    projected = project_question(engine.llm, profile, QUESTION)
-    scorer = AttentionScorer(profile, layout, projected, None)
+    view = scanned(engine).of(ONE).documents.view
+    batch = view.tokens([view.whole_document("all")])
+    profile = engine.profile
+    asked = project_question(engine.llm, profile.card, QUESTION)
+    scorer = Retriever(engine.llm, profile).attention_scorer(asked, None)
     keys = []
     for number, (sae, hookpoint) in enumerate(
         zip(profile.saes, profile.card.hookpoints, strict=True)
     ):
-        codes = torch.from_numpy(segment.ids[:, number].astype("int64"))
-        steps = torch.from_numpy(segment.activations[:, number].astype("float32"))
+        codes = torch.from_numpy(batch.ids[:, number].astype("int64"))
+        steps = torch.from_numpy(batch.activations[:, number].astype("float32"))
         strengths = steps * hookpoint.activation_scale
         keys.append((sae.W_dec[codes] * strengths[..., None]).sum(1) + sae.b_dec)
     whole = scorer.score_keys(keys)
-    coded = scorer.score(segment.ids, segment.activations)
+    coded = score_tokens(scorer, [batch])
     assert whole == pytest.approx(coded, rel=1e-3, abs=1e-3)
 
 

@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,19 +21,22 @@ from torch.nn.functional import cosine_similarity
 from s3_retriever.encoding.chunks import chunks_of
 from s3_retriever.encoding.scanner import code_keys, id_dtype
 from s3_retriever.engine import Engine
+from s3_retriever.labels.bootstrap import bootstrap
 from s3_retriever.labels.collections import Collection, Place
-from s3_retriever.labels.metrics import bootstrap, evidence_recall
+from s3_retriever.labels.metrics import evidence_recall
 from s3_retriever.models.hooks import decoder_layers
+from s3_retriever.models.transformers import TransformersModel
 from s3_retriever.retrieval.pipeline import Retriever
 from s3_retriever.settings import RetrieveSettings, Scoring
 from s3_retriever.storage.index import Index
+from s3_retriever.text import find_bounds
 from s3_retriever.types import Document, EncodedDocument, Tokens
+from s3_retriever_bench.analyses.consistency_page import METRICS
 from s3_retriever_bench.keys import read_keys
-from s3_retriever_bench.markdown import interval, table
+from s3_retriever_bench.methods.method import own_weights
 from s3_retriever_bench.methods.s3 import PUBLISHED
-from s3_retriever_bench.plot import require_matplotlib
 
-__all__ = ["consistency_page", "measure_consistency", "plot_consistency"]
+__all__ = ["jaccard", "measure_consistency"]
 
 VARIANTS = ("published", "without sinks", "shipped")
 """Chunks alone; the same, compared without their sinks; chunks behind the profile's prefix."""
@@ -44,21 +46,6 @@ SINK_TOKENS = 4
 MASSIVE = 10.0
 """A position whose residual norm is so many times the median is a sink, too (massive activations,
 arXiv 2402.17762)."""
-
-METRICS = {
-    "k_cosine": "K cosine",
-    "relative_error": "relative error of K",
-    "jaccard": "feature Jaccard",
-    "iou_coactivation": "retrieval IoU, Eq. 7",
-    "iou_attention": "retrieval IoU, attention",
-}
-PAPER = {
-    "k_cosine": {"512": 0.964, "1024": 0.983, "2048": 0.998, "4096": 1.0},
-    "relative_error": {"512": 0.160, "1024": 0.078, "2048": 0.007, "4096": 0.0},
-    "jaccard": {"512": 0.960, "1024": 0.981, "2048": 0.998, "4096": 1.0},
-    "iou_coactivation": {"512": 1.0, "1024": 1.0, "2048": 1.0, "4096": 1.0},
-}
-"""The published table (its documents seem to be no longer than 4096 tokens)."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +192,7 @@ class _Asking:
             activations=reading.steps[keep],
             bounds=find_bounds(self._document.text),
         )
-        index = Index(None, self._engine.profile)
+        index = Index(None, self._engine.profile.card)
         with index.writing():
             index.commit([encoded])
         return index
@@ -215,14 +202,12 @@ class _Asking:
     ) -> list[Place]:
         spans = self._retriever.retrieve(
             index.view,
+            index.view.search,
             question,
             max_tokens=self._budget,
-            k=None,
-            filter=None,
             mode="features",
             scoring=scoring,
             settings=settings,
-            token_scores=False,
         )
         return [Place("context", span.start, span.end) for span in spans]
 
@@ -235,10 +220,10 @@ class _Asking:
 
 def _read(engine: Engine, tokens: Tokens, size: int, prefix: str) -> _Reading:
     """Keys, codes and sinks of a document in chunks of ``size``."""
-    llm, profile = engine.llm, engine.profile
+    llm, profile = own_weights(engine), engine.profile
     card = profile.card
     n_before = len(llm.prefix_ids(prefix, bos=card.bos))
-    with _residual_norms(engine, profile.layers[-1]) as norms:
+    with _residual_norms(llm, profile.layers[-1]) as norms:
         keys = read_keys(llm, profile, tokens.ids, chunk_tokens=size, prefix=prefix)
     ids = np.zeros((len(tokens), len(keys), card.k), dtype=id_dtype(card.n_latents))
     steps = np.zeros(ids.shape, dtype=np.uint8)
@@ -253,7 +238,7 @@ def _read(engine: Engine, tokens: Tokens, size: int, prefix: str) -> _Reading:
 
 
 @contextmanager
-def _residual_norms(engine: Engine, layer: int) -> Iterator[list[np.ndarray]]:
+def _residual_norms(llm: TransformersModel, layer: int) -> Iterator[list[np.ndarray]]:
     """Collect the norm of what enters a layer, ``(n_tokens,)`` for each forward pass."""
     norms: list[np.ndarray] = []
 
@@ -261,7 +246,7 @@ def _residual_norms(engine: Engine, layer: int) -> Iterator[list[np.ndarray]]:
         hidden = args[0] if args else kwargs["hidden_states"]
         norms.append(hidden[0].float().norm(dim=-1).cpu().numpy())
 
-    block = decoder_layers(engine.llm.model)[layer]
+    block = decoder_layers(llm.model)[layer]
     handle = block.register_forward_pre_hook(hook, with_kwargs=True)
     try:
         yield norms
@@ -317,92 +302,3 @@ def _nested(flat: Mapping[tuple[str, str, str], Any]) -> dict[str, Any]:
     for (first, second, third), value in flat.items():
         nested.setdefault(first, {}).setdefault(second, {})[third] = value
     return nested
-
-
-def consistency_page(result: Mapping[str, Any]) -> str:
-    """The figures of :func:`measure_consistency` as Markdown, the published ones beside them."""
-    sizes = [str(size) for size in result["sizes"]]
-    lines = [
-        f"{len(result['tokens'])} documents of {', '.join(map(str, result['tokens']))} tokens, "
-        f"{result['questions']} questions, spans of {result['budget']} tokens. Means, the worst in "
-        "brackets.",
-        "",
-    ]
-    rows = []
-    for metric, title in METRICS.items():
-        if metric in PAPER:
-            paper = PAPER[metric]
-            rows.append([title, "in the paper", *(_three(paper.get(size)) for size in sizes)])
-        for variant, by_size in result["variants"].items():
-            if all(metric in by_size[size] for size in sizes):
-                values = (by_size[size][metric] for size in sizes)
-                shown = (f"{v['mean']:.3f} ({v['worst']:.3f})" for v in values)
-                rows.append([title, variant, *shown])
-    lines += [*table(["metric", "reading", *sizes], rows), "", "Evidence recall:", ""]
-    rows = [
-        [scoring, variant, *(interval(by_size.get(size)) for size in [*sizes, "full"])]
-        for scoring, variants in result["evidence_recall"].items()
-        for variant, by_size in variants.items()
-    ]
-    lines += table(["scoring", "reading", *sizes, "one pass"], rows)
-    return "\n".join(lines) + "\n"
-
-
-def _three(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
-
-
-def plot_consistency(result: Mapping[str, Any], path: Path) -> None:
-    """Draw each metric by chunk size, a line a way of reading.
-
-    Args:
-        result: of :func:`measure_consistency`.
-        path: of the picture; its suffix chooses the format.
-
-    Raises:
-        InputError: matplotlib is not installed.
-    """
-    require_matplotlib()
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import NullLocator
-
-    sizes = result["sizes"]
-    metrics = [m for m in METRICS if all(m in v for v in result["variants"]["shipped"].values())]
-    styles = {"published": ("tab:red", "o"), "without sinks": ("tab:orange", "s")}
-    styles["shipped"] = ("tab:blue", "^")
-    figure = Figure(figsize=(11, 6), layout="constrained")
-    grid = figure.subplots(2, 3).ravel()
-    panels = [*metrics, "evidence_recall"]
-    for axes, metric in zip(grid, panels, strict=False):
-        axes.set_title(METRICS.get(metric, "evidence recall"))
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(sizes, [str(s) for s in sizes])
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.grid(alpha=0.3)
-        if metric in PAPER:
-            known = [s for s in sizes if str(s) in PAPER[metric]]
-            paper = [PAPER[metric][str(s)] for s in known]
-            axes.plot(known, paper, "--", color="0.5", marker=".", label="in the paper")
-        for variant, (colour, marker) in styles.items():
-            if metric == "evidence_recall":
-                continue
-            means = [result["variants"][variant][str(s)][metric]["mean"] for s in sizes]
-            axes.plot(sizes, means, color=colour, marker=marker, label=variant)
-        if metric.startswith("iou"):
-            axes.set_ylim(0, 1.03)
-    recall = grid[len(panels) - 1]
-    for scoring, line in (("attention", "-"), ("coactivation", ":")):
-        for variant, (colour, marker) in styles.items():
-            values = result["evidence_recall"].get(scoring, {}).get(variant, {})
-            means = [values[str(s)]["mean"] for s in sizes if str(s) in values]
-            if means:
-                recall.plot(sizes, means, line, color=colour, marker=marker)
-            if "full" in values:
-                recall.axhline(values["full"]["mean"], color=colour, linestyle=line, alpha=0.35)
-    recall.set_ylim(0, 1)
-    recall.set_xlabel("solid: attention, dotted: Eq. 7; pale: one pass", fontsize="small")
-    for axes in grid[len(panels) :]:
-        axes.set_axis_off()
-    grid[0].legend(fontsize="small", loc="lower right")
-    figure.supxlabel("tokens of a chunk", fontsize="medium")
-    figure.savefig(path, dpi=72)

@@ -27,6 +27,7 @@ from s3_retriever_bench.longbench.prompts import prompt_ids
 from s3_retriever_bench.longbench.tasks import TASKS
 from s3_retriever_bench.longbench.writing import Written, write
 from s3_retriever_bench.markdown import table
+from s3_retriever_bench.methods.method import own_weights
 from s3_retriever_bench.plot import require_matplotlib
 
 __all__ = ["CLOCKS", "SYSTEMS", "Plan", "cost_page", "measure_costs", "plot_costs"]
@@ -115,7 +116,7 @@ def _report(sender: Any, plan: Plan, system: str, length: int) -> None:
 
 def _measure(plan: Plan, system: str, length: int) -> dict[str, Any]:
     engine = Engine.from_profile(plan.profile, model=plan.model, device=plan.device)
-    llm = engine.llm
+    llm = own_weights(engine)
     document = _document(engine, plan, length)
     ask = _asking(engine, plan, system, document)
     ask_warm = _asking(engine, plan, system, document[:600])
@@ -176,7 +177,7 @@ def _document(engine: Engine, plan: Plan, length: int) -> str:
 
 def _asking(engine: Engine, plan: Plan, system: str, document: str) -> Callable[[str], Written]:
     """What answers a question about the document from end to end."""
-    llm = engine.llm
+    llm = own_weights(engine)
 
     def prompt(context: str, question: str) -> list[int]:
         limit = llm.window - plan.max_new_tokens

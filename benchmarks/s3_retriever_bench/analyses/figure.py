@@ -17,12 +17,10 @@ import numpy as np
 
 from s3_retriever.engine import Engine
 from s3_retriever.errors import InputError
-from s3_retriever.explain.reading import read_document
 from s3_retriever.labels.budget import BudgetFiller
 from s3_retriever.labels.collections import Collection, Place, Question
 from s3_retriever.labels.metrics import evidence_recall
 from s3_retriever.retrieval.density import smooth
-from s3_retriever.text import sentences
 from s3_retriever.types import Document
 from s3_retriever_bench.markdown import table
 from s3_retriever_bench.methods.dense import Dense
@@ -146,20 +144,12 @@ def _five(measured: Sequence[Chosen]) -> Iterator[Chosen]:
 
 def sentence_ranks(engine: Engine, chosen: Chosen) -> list[GoldRank]:
     """Where each gold sentence stands by density and by cosine, of its document's sentences."""
-    encoder = load_encoder(str(engine.llm.device))
+    encoder = load_encoder(str(engine.llm.describe()["device"]))
     [document] = chosen.collection.documents
     index = scanned(engine).of(chosen.collection)
-    settings = index.retrieve_settings
-    reading = read_document(
-        engine.llm,
-        engine.profile,
-        index.index.snapshot,
-        chosen.question.text,
-        document.id,
-        null_question=settings.scoring.null_question,
-    )
-    density = smooth(reading.scores, settings.density.kernel)
-    bounds = sentences(document.text, 0, len(document.text))
+    reading = index.read_document(chosen.question.text, document.id)
+    density = smooth(reading.scores, index.retrieve_settings.density.kernel)
+    bounds = reading.bounds.sentences.tolist()
     peaks = [
         float(density[(reading.starts < end) & (reading.ends > start)].max(initial=-np.inf))
         for start, end in bounds
@@ -246,15 +236,22 @@ def plot_figure(engine: Engine, chosen: Sequence[Chosen], path: Path) -> None:
 
     from s3_retriever.explain.plot import draw_density
 
-    encoder = load_encoder(str(engine.llm.device))
+    encoder = load_encoder(str(engine.llm.describe()["device"]))
     figure = Figure(figsize=(11, 2.1 * len(chosen) + 0.5), layout="constrained")
     grid = figure.subplots(len(chosen), 1, squeeze=False)[:, 0]
     legend: dict[str, Any] = {}
     for axes, one in zip(grid, chosen, strict=True):
         index = scanned(engine).of(one.collection)
         spans = index.retrieve(one.question.text, max_tokens=BUDGETS[1])
+        [document] = one.collection.documents
         listed = draw_density(
-            axes, index, one.question.text, "context", spans, _cosines(encoder), "dense"
+            axes,
+            index.read_document(one.question.text, document.id),
+            index.retrieve_settings.density,
+            one.question.text,
+            spans,
+            _cosines(encoder),
+            "dense",
         )
         bottom = axes.get_ylim()[0]
         for gold in one.question.evidence:

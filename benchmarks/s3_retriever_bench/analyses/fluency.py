@@ -17,15 +17,17 @@ import torch
 from torch import Tensor
 
 from s3_retriever.engine import Engine
+from s3_retriever.labels.bootstrap import bootstrap
 from s3_retriever.labels.collections import Question
-from s3_retriever.labels.metrics import answer_recall, bootstrap
+from s3_retriever.labels.metrics import answer_recall
+from s3_retriever.models.base import Chat
 from s3_retriever.models.transformers import TransformersModel
 from s3_retriever_bench.longbench.contexts import Shortener
 from s3_retriever_bench.longbench.prompts import prompt_ids
 from s3_retriever_bench.longbench.records import Record
 from s3_retriever_bench.longbench.tasks import TASKS
 from s3_retriever_bench.markdown import interval, table
-from s3_retriever_bench.methods.method import MethodUnavailable
+from s3_retriever_bench.methods.method import MethodUnavailable, own_weights
 from s3_retriever_bench.plot import require_matplotlib
 
 __all__ = ["METHODS", "fluency_page", "measure_fluency", "plot_fluency"]
@@ -76,7 +78,7 @@ def measure_fluency(
         how many full contexts had to be cut in the middle to fit the window; ``differences``: the
         same metrics of ``s3`` less each other method's, paired by question.
     """
-    llm, shortener = engine.llm, Shortener(engine)
+    llm, shortener = own_weights(engine), Shortener(engine)
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     skipped: dict[str, str] = {}
     truncated = 0
@@ -130,7 +132,7 @@ def measure_fluency(
     }
 
 
-def _prompt(llm: TransformersModel, record: Record, limit: int, context: str) -> list[int]:
+def _prompt(llm: Chat, record: Record, limit: int, context: str) -> list[int]:
     return prompt_ids(llm, TASKS[record.task], context, record.input, limit=limit)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from s3_retriever.labels.collections import Collection, Place, Question
-from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.models.base import Tokenizing
 from s3_retriever.types import Document
 
 __all__ = ["join"]
@@ -16,7 +16,7 @@ SEPARATOR = "\n\n"
 
 
 def join(
-    collections: Sequence[Collection], llm: TransformersModel, max_tokens: int
+    collections: Sequence[Collection], llm: Tokenizing, max_tokens: int
 ) -> Iterator[Collection]:
     """Collections whose one document holds several contexts, and which ask all their questions.
 

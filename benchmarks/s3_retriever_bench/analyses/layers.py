@@ -14,9 +14,10 @@ from typing import Any
 
 from s3_retriever.encoding.scanner import Scanner
 from s3_retriever.engine import Engine
+from s3_retriever.labels.bootstrap import bootstrap
 from s3_retriever.labels.budget import BudgetFiller
 from s3_retriever.labels.collections import Collection, Place
-from s3_retriever.labels.metrics import answer_recall, bootstrap, evidence_recall
+from s3_retriever.labels.metrics import answer_recall, evidence_recall
 from s3_retriever.settings import Scoring
 from s3_retriever.types import EncodedDocument
 from s3_retriever_bench.analyses.asked import as_record
@@ -27,6 +28,7 @@ from s3_retriever_bench.longbench.prompts import prompt_ids
 from s3_retriever_bench.longbench.tasks import TASKS
 from s3_retriever_bench.longbench.writing import write
 from s3_retriever_bench.markdown import interval, table
+from s3_retriever_bench.methods.method import own_weights
 from s3_retriever_bench.methods.s3 import PUBLISHED
 from s3_retriever_bench.plot import require_matplotlib
 
@@ -125,7 +127,7 @@ def _rankings(
 
 def _use(engine: Engine, collection: Collection, text: str) -> Iterator[tuple[str, float]]:
     """What the model makes of a context: answer recall, NLL of the gold answer, F1."""
-    llm, record = engine.llm, as_record(collection)
+    llm, record = own_weights(engine), as_record(collection)
     task = TASKS[record.task]
     yield "answer_recall", answer_recall(collection.questions[0], text) or 0.0
     gold = llm.tokenize(record.answers[0]).ids.tolist()

@@ -25,8 +25,6 @@ from s3_retriever_bench.plot import require_matplotlib
 
 __all__ = ["formula", "measure_sizes", "plot_sizes", "size_page"]
 
-PARTS = ("codes", "tantivy", "offsets", "text", "frequencies", "listing")
-
 
 def formula(layers: int, k: int) -> int:
     """Bytes a token as published: one int32 position for each active latent of each layer.
@@ -87,32 +85,35 @@ def _measure(
     """One index, written and removed again."""
     kept = range(hookpoints)
     with tempfile.TemporaryDirectory(prefix="s3-retriever-size-") as folder:
-        index = Index(Path(folder) / "index", cut_profile(profile, kept, k))
+        index = Index(Path(folder) / "index", cut_profile(profile, kept, k).card)
         with index.writing():
             index.commit(cut_codes(coded, kept, k))
         found = describe(index.folder, index.snapshot)
-    n = found["tokens"]
-    parts = {**found["forward_bytes"], "tantivy": found["bytes"]["tantivy"]}
+    n, forward = found["tokens"], found["forward_bytes"]
+    # codes and search first: what the formula speaks of
+    parts = {"codes": forward["codes"], "tantivy": found["bytes"]["tantivy"], **forward}
+    bytes_per_token = {part: size / n for part, size in parts.items()}
     return {
         "hookpoints": hookpoints,
         "k": k,
         "tokens": n,
         "formula": formula(hookpoints, k),
-        "bytes_per_token": {part: parts[part] / n for part in PARTS},
-        "total": sum(parts.values()) / n,
+        "bytes_per_token": bytes_per_token,
+        "total": sum(bytes_per_token.values()),
     }
 
 
 def size_page(result: Mapping[str, Any]) -> str:
     """The figures of :func:`measure_sizes` as Markdown."""
-    header = ["layers x k", "tokens", "4 x layers x k", "in all", *PARTS]
+    parts = list(result["by_code"][0]["bytes_per_token"])
+    header = ["layers x k", "tokens", "4 x layers x k", "in all", *parts]
     rows = [
         [
             f"{row['hookpoints']} x {row['k']}",
             f"{row['tokens']:,}",
             str(row["formula"]),
             f"{row['total']:.1f}",
-            *(f"{row['bytes_per_token'][part]:.1f}" for part in PARTS),
+            *(f"{row['bytes_per_token'][part]:.1f}" for part in parts),
         ]
         for row in [*result["by_code"], *result["by_tokens"][:-1]]
     ]
@@ -142,7 +143,7 @@ def plot_sizes(result: Mapping[str, Any], path: Path) -> None:
         rows = result[key]
         names = [name.format(**row) for row in rows]
         bottom = np.zeros(len(rows))
-        for part in PARTS:
+        for part in rows[0]["bytes_per_token"]:
             heights = np.array([row["bytes_per_token"][part] for row in rows])
             axes.bar(names, heights, 0.6, bottom=bottom, label=part)
             bottom += heights

@@ -49,11 +49,8 @@ def consistency(
 ) -> None:
     """Compare reading in chunks with one forward pass (Table 9 of the paper)."""
     from s3_retriever.labels.datasets import load_collections
-    from s3_retriever_bench.analyses.consistency import (
-        consistency_page,
-        measure_consistency,
-        plot_consistency,
-    )
+    from s3_retriever_bench.analyses.consistency import measure_consistency
+    from s3_retriever_bench.analyses.consistency_page import consistency_page, plot_consistency
     from s3_retriever_bench.analyses.joined import join
 
     wanted = parse_numbers(sizes, "--sizes")
@@ -289,7 +286,7 @@ def cost(
     """Measure seconds and peak memory by context length, each system in its own process."""
     from s3_retriever.cli.demo import sample_documents, sample_questions
     from s3_retriever.profiles.cards import DEFAULT_PROFILE
-    from s3_retriever.text import sentences
+    from s3_retriever.text import find_bounds
     from s3_retriever_bench.analyses.cost import (
         CLOCKS,
         SYSTEMS,
@@ -306,7 +303,7 @@ def cost(
     documents = sample_documents()
     asked = [sample.question for sample in sample_questions()]
     for document in documents:  # a first sentence stands for a question: what it costs is the same
-        asked += [document.text[a:b] for a, b in sentences(document.text, 0, 400)[:1]]
+        asked += [document.text[a:b] for a, b in find_bounds(document.text).sentences[:1]]
     if questions > len(asked):
         raise InputError(f"--questions: there are {len(asked)} different ones")
     plan = Plan(

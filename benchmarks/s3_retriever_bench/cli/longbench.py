@@ -73,7 +73,7 @@ def longbench(
         engine = Engine.from_profile(profile or DEFAULT_PROFILE, model=model, device=device)
     settings: dict[str, Any] = {
         "model": engine.llm.name,
-        "dtype": str(engine.llm.model.dtype).removeprefix("torch."),
+        "dtype": engine.llm.describe()["dtype"],
         "window": engine.llm.window,
         "profile": engine.profile.card.name,
         "data": [path.name for path in data] if data else [HUB],

@@ -58,7 +58,7 @@ def _presses() -> Any:
     try:
         import kvpress
     except ImportError as e:
-        raise MethodUnavailable('needs kvpress: pip install "s3-retriever[bench]"') from e
+        raise MethodUnavailable("needs kvpress: pip install s3-retriever-bench") from e
     return kvpress
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
+import torch
+
 from s3_retriever.engine import Engine
 from s3_retriever.generation.compress import with_edges
 from s3_retriever.labels.collections import Collection, Place
@@ -126,7 +128,7 @@ class Shortener:
         """
         collection = self._collection(record)
         using = self.method(method, record, max_tokens)
-        device = self._engine.llm.device
+        device = torch.device(str(self._engine.llm.describe()["device"]))
         with peak_memory(device) as reading, stopwatch() as scan:
             using.read(collection)
         with peak_memory(device) as ranking_it, stopwatch() as retrieve:

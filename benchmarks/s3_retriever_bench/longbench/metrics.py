@@ -79,7 +79,7 @@ def require_rouge() -> None:
     try:
         import rouge  # noqa: F401
     except ImportError as e:
-        raise InputError('summaries need rouge: pip install "s3-retriever[bench]"') from e
+        raise InputError("summaries need rouge: pip install s3-retriever-bench") from e
 
 
 def _normalised(text: str) -> list[str]:

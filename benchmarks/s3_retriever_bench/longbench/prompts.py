@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from s3_retriever.errors import InputError
-from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.models.base import Chat, Tokenizing
 from s3_retriever_bench.longbench.tasks import Task
 
 __all__ = ["Shot", "middle_cut", "prompt_ids"]
@@ -21,7 +21,7 @@ class Shot(NamedTuple):
 
 
 def prompt_ids(
-    llm: TransformersModel,
+    llm: Chat,
     task: Task,
     context: str,
     question: str,
@@ -63,7 +63,7 @@ def prompt_ids(
     return ids
 
 
-def middle_cut(llm: TransformersModel, text: str, limit: int) -> str:
+def middle_cut(llm: Tokenizing, text: str, limit: int) -> str:
     """The first and the last half of ``limit`` tokens of ``text``; all of it if it is no longer.
 
     What LongBench's ``pred.py`` does, with the texts of the halves taken by character offsets,
@@ -78,6 +78,7 @@ def middle_cut(llm: TransformersModel, text: str, limit: int) -> str:
         InputError: ``limit`` is too small for two halves.
 
     Example:
+        >>> from s3_retriever.models.transformers import TransformersModel
         >>> llm = TransformersModel.load("HuggingFaceTB/SmolLM2-135M-Instruct")
         >>> middle_cut(llm, "one two three four five six seven", 4)
         'one two six seven'

@@ -17,7 +17,7 @@ from s3_retriever_bench.longbench.prompts import Shot, prompt_ids
 from s3_retriever_bench.longbench.records import Record
 from s3_retriever_bench.longbench.tasks import TASKS
 from s3_retriever_bench.longbench.writing import Written, write
-from s3_retriever_bench.methods.method import MethodUnavailable
+from s3_retriever_bench.methods.method import MethodUnavailable, own_weights
 
 __all__ = ["METHODS", "Runner"]
 
@@ -51,8 +51,11 @@ class Runner:
             budget: tokens of a context, or positions of a cache.
             shots: examples before the question, by task.
             shortener: for the text methods; by default a new one.
+
+        Raises:
+            MethodUnavailable: the model is not in this process.
         """
-        self._engine = engine
+        self._llm = own_weights(engine)
         self._answers = answers
         self._budget = budget
         self._shots = shots or {}
@@ -119,13 +122,13 @@ class Runner:
 
     def _full(self, record: Record) -> Answer:
         ids = self._prompt(record, record.context)
-        written = write(self._engine.llm, ids, TASKS[record.task].max_new_tokens)
+        written = write(self._llm, ids, TASKS[record.task].max_new_tokens)
         return self._judged(record, "full", written, len(ids) - len(self._prompt(record, "")))
 
     def _compressed(self, record: Record, methods: Sequence[str]) -> Iterator[Answer]:
         ids = self._prompt(record, record.context)
         answered = write_compressed(
-            self._engine.llm, ids, methods, self._budget, TASKS[record.task].max_new_tokens
+            self._llm, ids, methods, self._budget, TASKS[record.task].max_new_tokens
         )
         for name, written in answered:
             yield self._judged(record, name, written, min(self._budget, len(ids)))
@@ -133,7 +136,7 @@ class Runner:
     def _shortened(self, record: Record, name: str) -> Answer:
         short = self._shortener.shorten(record, name, self._budget)
         ids = self._prompt(record, short.text)
-        written = write(self._engine.llm, ids, TASKS[record.task].max_new_tokens)
+        written = write(self._llm, ids, TASKS[record.task].max_new_tokens)
         return dataclasses.replace(
             self._judged(record, name, written, short.n_tokens),
             seconds={
@@ -146,10 +149,10 @@ class Runner:
         )
 
     def _prompt(self, record: Record, context: str) -> list[int]:
-        llm, task = self._engine.llm, TASKS[record.task]
-        limit = llm.window - task.max_new_tokens
+        task = TASKS[record.task]
+        limit = self._llm.window - task.max_new_tokens
         shots = self._shots.get(record.task, ())
-        return prompt_ids(llm, task, context, record.input, limit=limit, shots=shots)
+        return prompt_ids(self._llm, task, context, record.input, limit=limit, shots=shots)
 
     def _judged(self, record: Record, method: str, written: Written, n_context: int) -> Answer:
         return Answer(

@@ -30,7 +30,7 @@ class SentenceBM25:
             from rank_bm25 import BM25Okapi
         except ImportError as e:
             raise MethodUnavailable(
-                'rank-bm25 is not installed: pip install "s3-retriever[bench]"'
+                "rank-bm25 is not installed: pip install s3-retriever-bench"
             ) from e
         self.note = UNIT_NAMES[self.kind]
         self._make = BM25Okapi

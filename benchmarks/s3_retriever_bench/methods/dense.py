@@ -23,7 +23,7 @@ class Dense:
         Raises:
             MethodUnavailable: there is no embedding model.
         """
-        self._encoder = load_encoder(str(engine.llm.device))
+        self._encoder = load_encoder(str(engine.llm.describe()["device"]))
         self._embedded = embedded(engine, self.kind)
         self._here = Embedded((), np.zeros((0, 0), dtype=np.float32))
         self.note = f"{self._encoder.name}, {UNIT_NAMES[self.kind]}"

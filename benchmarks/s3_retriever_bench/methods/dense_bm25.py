@@ -29,7 +29,7 @@ class DenseBM25(Dense):
             from rank_bm25 import BM25Okapi
         except ImportError as e:
             raise MethodUnavailable(
-                'rank-bm25 is not installed: pip install "s3-retriever[bench]"'
+                "rank-bm25 is not installed: pip install s3-retriever-bench"
             ) from e
         super().__init__(engine)
         self._make = BM25Okapi

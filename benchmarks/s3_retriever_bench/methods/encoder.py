@@ -78,7 +78,7 @@ def load_encoder(device: str) -> Encoder:
         from sentence_transformers import SentenceTransformer
     except ImportError as e:
         raise MethodUnavailable(
-            'sentence-transformers is not installed: pip install "s3-retriever[bench]"'
+            "sentence-transformers is not installed: pip install s3-retriever-bench"
         ) from e
     try:
         folder, name, instruction = find_weights(HUB_ID), HUB_ID, HUB_INSTRUCTION
@@ -117,7 +117,7 @@ def embedded(engine: Engine, kind: UnitKind) -> Shared[Embedded]:
         MethodUnavailable: there is no embedding model.
     """
     llm = engine.llm
-    encoder = load_encoder(str(llm.device))
+    encoder = load_encoder(str(llm.describe()["device"]))
 
     def embed(collection: Collection) -> Embedded:
         found = units(collection, kind, llm)

@@ -14,7 +14,7 @@ import numpy as np
 
 from s3_retriever.engine import Engine
 from s3_retriever.labels.collections import Collection
-from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.models.base import Chat
 from s3_retriever_bench.methods.dense import Dense
 from s3_retriever_bench.methods.units import UnitKind
 from s3_retriever_bench.sharing import Shared
@@ -30,7 +30,7 @@ _Passages = dict[str, Shared[str]]
 _WRITTEN: WeakKeyDictionary[Engine, Shared[_Passages]] = WeakKeyDictionary()
 
 
-def hypothetical_passage(llm: TransformersModel, question: str) -> str:
+def hypothetical_passage(llm: Chat, question: str) -> str:
     """A passage as one that answers ``question`` might read, true or not."""
     ids = llm.chat_ids([{"role": "user", "content": PROMPT.format(question)}])
     return "".join(llm.stream(ids, max_new_tokens=MAX_NEW_TOKENS)).strip()

@@ -24,10 +24,10 @@ import numpy as np
 
 from s3_retriever.engine import Engine
 from s3_retriever.labels.collections import Collection, Place
-from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.models.base import Tokenizing
 from s3_retriever.retrieval.density import smooth
 from s3_retriever_bench.methods.attention import attention_weights
-from s3_retriever_bench.methods.method import MethodUnavailable
+from s3_retriever_bench.methods.method import MethodUnavailable, own_weights
 from s3_retriever_bench.methods.units import units
 
 __all__ = ["InfiniRetri"]
@@ -57,8 +57,12 @@ class InfiniRetri:
     )
 
     def __init__(self, engine: Engine) -> None:
-        """Use the engine's model."""
-        self._llm = engine.llm
+        """Use the engine's model.
+
+        Raises:
+            MethodUnavailable: the model is not in this process.
+        """
+        self._llm = own_weights(engine)
         self._windows: list[list[_Sentence]] = []
 
     def read(self, collection: Collection) -> None:
@@ -129,7 +133,7 @@ class InfiniRetri:
         return {sentence: best[sentence] for sentence in shown if sentence in taken}
 
 
-def _sentences(collection: Collection, llm: TransformersModel) -> list[_Sentence]:
+def _sentences(collection: Collection, llm: Tokenizing) -> list[_Sentence]:
     """Every sentence with the text up to the next one; an empty line ends a document."""
     places = units(collection, "sentences", llm)
     found = []

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from s3_retriever.engine import Engine
 from s3_retriever.errors import EndogenousError
 from s3_retriever.labels.collections import Collection, Place
+from s3_retriever.models.transformers import TransformersModel
 
-__all__ = ["Method", "MethodUnavailable"]
+__all__ = ["Method", "MethodUnavailable", "own_weights"]
 
 
 class MethodUnavailable(EndogenousError):  # noqa: N818  (a state, not a fault)
@@ -33,3 +35,14 @@ class Method(Protocol):
 
     def rank(self, question: str) -> list[Place]:
         """Places of the collection, best first, without overlaps; as many as are worth having."""
+
+
+def own_weights(engine: Engine) -> TransformersModel:
+    """The engine's model, for what looks into its layers or replaces its cache.
+
+    Raises:
+        MethodUnavailable: the model runs elsewhere, or in another library.
+    """
+    if not isinstance(engine.llm, TransformersModel):
+        raise MethodUnavailable(f"{engine.llm.name} is not a model of transformers in this process")
+    return engine.llm

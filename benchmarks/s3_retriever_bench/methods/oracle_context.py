@@ -11,7 +11,7 @@ import numpy as np
 from s3_retriever.engine import Engine
 from s3_retriever.labels.collections import Collection, Place
 from s3_retriever_bench.methods.attention import attention_weights
-from s3_retriever_bench.methods.method import MethodUnavailable
+from s3_retriever_bench.methods.method import MethodUnavailable, own_weights
 from s3_retriever_bench.methods.units import units
 
 __all__ = ["ContextOracle"]
@@ -29,9 +29,9 @@ class ContextOracle:
         """Use the engine's model and the heads of its profile.
 
         Raises:
-            MethodUnavailable: the profile has no heads.
+            MethodUnavailable: the profile has no heads, or the model is not in this process.
         """
-        self._llm = engine.llm
+        self._llm = own_weights(engine)
         self._card = engine.profile.card
         if not self._card.heads:
             raise MethodUnavailable(f"profile {self._card.name} has no query heads")

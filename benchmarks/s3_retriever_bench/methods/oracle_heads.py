@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from s3_retriever.engine import Engine
 from s3_retriever.labels.collections import Collection, Place
-from s3_retriever.retrieval.candidates import Run
-from s3_retriever.retrieval.fusion import fuse
-from s3_retriever.retrieval.query import project_question
-from s3_retriever.retrieval.spans import pieces_from_scores
-from s3_retriever.settings import RetrieveSettings
+from s3_retriever.retrieval.fusion import SpanUnion
+from s3_retriever.retrieval.presets import preset_named
+from s3_retriever.retrieval.spans import spans_from_scores
+from s3_retriever.types import TokenRange
 from s3_retriever_bench.keys import read_keys
 from s3_retriever_bench.methods.method import MethodUnavailable
 from s3_retriever_bench.methods.s3 import scanned
-from s3_retriever_bench.proposals import proposals
+from s3_retriever_bench.proposals import Proposer
 
 __all__ = ["HeadOracle"]
+
+MODE = "features"
 
 
 class HeadOracle:
@@ -36,40 +39,41 @@ class HeadOracle:
         if not self._profile.card.heads:
             raise MethodUnavailable(f"profile {self._profile.card.name} has no query heads")
         self._chunk_tokens = engine.scan_settings.chunk_tokens
-        self._settings: RetrieveSettings = engine.retrieve_settings
+        self._settings = engine.retrieve_settings
         self._scanned = scanned(engine)
+        self._propose = Proposer(engine, MODE)
 
     def read(self, collection: Collection) -> None:
         """See :class:`~s3_retriever_bench.methods.method.Method`."""
         self._index = self._scanned.of(collection)
-        prefix = self._profile.card.chunk_prefix
         self._keys = {
             d.id: read_keys(
                 self._llm,
                 self._profile,
                 self._llm.tokenize(d.text).ids,
                 chunk_tokens=self._chunk_tokens,
-                prefix=prefix,
+                prefix=self._profile.card.chunk_prefix,
             )
             for d in collection.documents
         }
-        null = self._settings.scoring.null_question
-        self._null = project_question(self._llm, self._profile, null) if null is not None else None
 
     def rank(self, question: str) -> list[Place]:
         """See :class:`~s3_retriever_bench.methods.method.Method`."""
-        scorer, runs = proposals(self._index, question, "features", self._null)
-        if not runs:
+        view, settings = self._index.documents.view, self._settings
+        scorer, ranges = self._propose(view, question)
+        if not ranges:
             return []
-        scores = scorer.score_keys(self._keys_of(runs))
-        pieces = pieces_from_scores(runs, scores, self._settings.density, self._settings.spans)
-        fused = [item.piece for item in fuse({"features": pieces}, self._settings.fusion)]
-        return [Place(piece.entry.id, piece.start, piece.end) for piece in fused]
+        scores = scorer.score_keys(self._keys_of(ranges))
+        spans = spans_from_scores(
+            view, view.tokens(ranges), scores, settings.density, settings.spans
+        )
+        union = SpanUnion(view)
+        union.add("features", spans)
+        weights = preset_named(MODE).weights(settings)
+        ranked = union.ranked(weights, settings.fusion.paragraph_weight)
+        return [Place(item.ref.doc_id, item.ref.start, item.ref.end) for item in ranked]
 
-    def _keys_of(self, runs: list[Run]) -> list[Tensor]:
-        found: list[list[Tensor]] = [[] for _ in self._profile.card.hookpoints]
-        for run in runs:
-            first = run.entry.tokens[0]
-            for part, keys in zip(found, self._keys[run.entry.id], strict=True):
-                part.append(keys[run.rows[0] - first : run.rows[1] - first])
-        return [torch.cat(part) for part in found]
+    def _keys_of(self, ranges: Sequence[TokenRange]) -> list[Tensor]:
+        """For each hookpoint ``(n_tokens, d_in)``."""
+        of_ranges = [[k[r.first : r.last] for k in self._keys[r.doc_id]] for r in ranges]
+        return [torch.cat(parts) for parts in zip(*of_ranges, strict=True)]

@@ -42,7 +42,7 @@ class DenseRerank(Dense):
             MethodUnavailable: the cross-encoder or the embedding model cannot be had.
         """
         super().__init__(engine)
-        self._cross_encoder = _load(model, str(engine.llm.device))
+        self._cross_encoder = _load(model, str(engine.llm.describe()["device"]))
         self._collection = Collection((), ())
         self.note += f", best {CANDIDATES} reranked by {model}"
 

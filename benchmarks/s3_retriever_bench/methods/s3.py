@@ -32,10 +32,14 @@ PUBLISHED = RetrieveSettings(
     density=DensitySettings(kernel=8, centres=40),
     spans=SpanSettings(threshold=1.0),
     fusion=FusionSettings(
-        features_weight=0.1,
-        feedback_weight=0,
-        passages_weight=0,
-        likelihood_weight=0,
+        weights={
+            "features": 0.1,
+            "bm25": 1.0,
+            "lead_tail": 1.0,
+            "pseudo_relevance_feedback": 0,
+            "passages": 0,
+            "query_likelihood": 0,
+        },
         paragraph_weight=0,
         lead_tokens=16,
         tail_tokens=16,
@@ -113,7 +117,9 @@ class S3WithoutFeatures(S3):
         """Use the engine's model; its index is not touched."""
         super().__init__(engine)
         settings = engine.retrieve_settings
-        fusion = settings.fusion.model_copy(update={"features_weight": 0.0})
+        fusion = settings.fusion.model_copy(
+            update={"weights": {**settings.fusion.weights, "features": 0.0}}
+        )
         candidates = settings.candidates.model_copy(update={"features": 0})
         self.settings = settings.model_copy(update={"fusion": fusion, "candidates": candidates})
 
@@ -152,7 +158,7 @@ class S3Hybrid(S3):
 
 
 class TantivyBM25(S3):
-    """The words leg alone."""
+    """The BM25 leg alone."""
 
     note = "its index seconds are those of the whole scan, which words alone would not need"
     mode: Mode = "bm25"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Literal
 
 from s3_retriever.labels.collections import Collection, Place
-from s3_retriever.models.transformers import TransformersModel
-from s3_retriever.text import sentences
+from s3_retriever.models.base import Tokenizing
+from s3_retriever.text import find_bounds
 
 __all__ = ["CHUNK_TOKENS", "DEPTH", "UNIT_NAMES", "UnitKind", "units", "words"]
 
@@ -24,7 +24,7 @@ UNIT_NAMES: dict[UnitKind, str] = {
 """What a report calls them."""
 
 
-def units(collection: Collection, kind: UnitKind, llm: TransformersModel) -> list[Place]:
+def units(collection: Collection, kind: UnitKind, llm: Tokenizing) -> list[Place]:
     """All units of a collection, in the order of its documents, without overlaps.
 
     Args:
@@ -36,14 +36,14 @@ def units(collection: Collection, kind: UnitKind, llm: TransformersModel) -> lis
         Place(document.id, start, end)
         for document in collection.documents
         for start, end in (
-            sentences(document.text, 0, len(document.text))
+            find_bounds(document.text).sentences.tolist()
             if kind == "sentences"
             else _chunks(document.text, llm)
         )
     ]
 
 
-def _chunks(text: str, llm: TransformersModel) -> Iterator[tuple[int, int]]:
+def _chunks(text: str, llm: Tokenizing) -> Iterator[tuple[int, int]]:
     tokens = llm.tokenize(text)
     start = 0
     for first in range(0, len(tokens), CHUNK_TOKENS):

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from s3_retriever.errors import InputError
+from s3_retriever.labels.bootstrap import bootstrap
 from s3_retriever.labels.collections import Collection
-from s3_retriever.labels.metrics import bootstrap
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.profiles.card import Head
 from s3_retriever.profiles.profile import Profile

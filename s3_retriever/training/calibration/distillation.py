@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from s3_retriever.errors import InputError
-from s3_retriever.labels.metrics import bootstrap
+from s3_retriever.labels.bootstrap import bootstrap
 from s3_retriever.models.families import AttentionLayout
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.profiles.query_adapter import QueryAdapter
@@ -36,20 +36,26 @@ BATCH = 8
 """Questions a step."""
 EPOCHS = 12
 HELD_OUT = 0.25
-"""Share of the questions that decide when to stop, and whether the adapter is any good."""
+"""Share of the questions that are not learned from: half of them choose the epoch, the others say
+what the adapter is worth."""
 
 
 @dataclass(frozen=True)
 class Distillation:
-    """An adapter and what it was worth on questions it had not learned from."""
+    """An adapter and what it was worth on questions that had no part in making it."""
 
     adapter: QueryAdapter
     epoch: int
-    """The one kept: with the lowest held-out loss; 0 is before training."""
+    """The one kept: with the lowest of :attr:`losses`; 0 is before training."""
+    choosing: tuple[int, ...]
+    """Numbers of the held-out examples that chose the epoch."""
+    reported: tuple[int, ...]
+    """Numbers of the other held-out examples."""
     losses: tuple[float, ...]
-    """Held-out cross-entropy to the teacher in nats, before training and after each epoch."""
+    """Cross-entropy to the teacher in nats on those that choose, before training and after each
+    epoch."""
     before: np.ndarray
-    """``(n_held_out,)`` R-precision of gold passages without the adapter."""
+    """``(n_reported,)`` R-precision of gold passages without the adapter."""
     after: np.ndarray
     """The same with it."""
     teacher: np.ndarray
@@ -66,7 +72,8 @@ class Distillation:
         return {
             "epoch": self.epoch,
             "losses": list(self.losses),
-            "n_held_out": len(self.before),
+            "n_held_out": len(self.choosing) + len(self.reported),
+            "n_reported": len(self.reported),
             "r_precision": {name: bootstrap(v.tolist()) for name, v in figures.items()},
             "lead": self.lead,
         }
@@ -81,9 +88,10 @@ def distill(
     seed: int = 0,
     on_epoch: Callable[[int, int], None] = lambda done, total: None,
 ) -> Distillation:
-    """Train a query adapter, and keep it as it was when held-out questions liked it best.
+    """Train a query adapter, and keep it as it was when it ranked most as the teacher does.
 
-    Half of the held-out questions choose the epoch, the other half says what it is worth.
+    Half of the held-out questions choose the epoch. What the adapter is worth is said of the other
+    half: on those that chose it, the best of thirteen is better than it is.
 
     Args:
         profile: its heads are adapted; an adapter it has is not built on.
@@ -102,7 +110,7 @@ def distill(
         raise InputError(f"questions to learn from: {n}; at least 8 are needed, better hundreds")
     rng = np.random.default_rng(seed)
     order = rng.permutation(n)
-    held, learned = np.split(order, [max(4, int(HELD_OUT * n))])
+    held, learned = np.split(order, [max(2, int(HELD_OUT * n))])
     choosing, reported = np.array_split(held, 2)
     adapter = QueryAdapter.identity(
         n_heads=len(profile.card.heads), head_dim=layout.head_dim, rank=RANK, seed=seed
@@ -122,7 +130,7 @@ def distill(
         logits = student.passages(example) * sharpness.exp()
         return -(target * logits.log_softmax(-1)).sum()
 
-    def held_out_loss() -> float:
+    def loss() -> float:
         with torch.no_grad():
             return float(np.mean([loss_of(examples[i]).item() for i in choosing]))
 
@@ -132,7 +140,7 @@ def distill(
         return _precision(scores, [examples[i] for i in reported])
 
     before = precision()
-    losses, best, kept = [held_out_loss()], 0, _frozen(adapter)
+    losses, best, kept = [loss()], 0, _frozen(adapter)
     for epoch in range(1, EPOCHS + 1):
         shuffled = rng.permutation(learned)
         for start in range(0, len(shuffled), BATCH):
@@ -141,14 +149,23 @@ def distill(
             for i in batch:
                 (loss_of(examples[i]) / len(batch)).backward()
             optimizer.step()
-        losses.append(held_out_loss())
+        losses.append(loss())
         if losses[-1] < losses[best]:
             best, kept = epoch, _frozen(adapter)
         on_epoch(epoch, EPOCHS)
     student = _Student(replace(profile, adapter=kept), layout, null_question)
     asked = [examples[i] for i in reported]
     teacher = _precision([example.gains for example in asked], asked)
-    return Distillation(kept, best, tuple(losses), before, precision(), teacher)
+    return Distillation(
+        adapter=kept,
+        epoch=best,
+        choosing=tuple(choosing.tolist()),
+        reported=tuple(reported.tolist()),
+        losses=tuple(losses),
+        before=before,
+        after=precision(),
+        teacher=teacher,
+    )
 
 
 class _Student:

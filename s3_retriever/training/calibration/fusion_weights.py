@@ -14,15 +14,17 @@ import numpy as np
 
 from s3_retriever.engine import Engine
 from s3_retriever.errors import InputError
+from s3_retriever.labels.bootstrap import bootstrap
 from s3_retriever.labels.budget import BudgetFiller
 from s3_retriever.labels.collections import Collection, Place, Question
-from s3_retriever.labels.metrics import bootstrap, evidence_recall
+from s3_retriever.labels.metrics import evidence_recall
 from s3_retriever.retrieval.fusion import SpanUnion
+from s3_retriever.retrieval.legs.registry import leg_named
 from s3_retriever.retrieval.pipeline import Retriever
 from s3_retriever.retrieval.presets import preset_named
-from s3_retriever.settings import FusionSettings
+from s3_retriever.settings import FusionSettings, RetrieveSettings
 
-__all__ = ["FusionFit", "ProposedQuestion", "fit_fusion", "legs_of"]
+__all__ = ["FusionFit", "ProposedQuestion", "fit_fusion", "legs_of", "tried_legs"]
 
 BUDGET = 256
 """Tokens at which evidence recall is maximised."""
@@ -30,6 +32,9 @@ FACTORS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 """What a weight is tried at; that of BM25 stays, as only ratios matter."""
 FIXED = "bm25"
 """The leg whose weight stays."""
+FIRST = ("query_likelihood", "passages", "features")
+"""Legs whose weights are tried first, in this order; the others follow in that of the preset. What
+the ascent finds depends on it, so it is the order in which published weights were found."""
 MODE = "hybrid"
 """The preset whose legs are weighed."""
 ROUNDS = 2
@@ -45,8 +50,7 @@ class ProposedQuestion:
 
     def recall(self, settings: FusionSettings, budget: int) -> float:
         """Evidence recall with some weights."""
-        weights = {**preset_named(MODE).legs, **settings.weights}
-        ranked = self.union.ranked(weights, settings.paragraph_weight)
+        ranked = self.union.ranked(_weights(settings), settings.paragraph_weight)
         ranking = [Place(item.ref.doc_id, item.ref.start, item.ref.end) for item in ranked]
         return evidence_recall(self.question, self.filler.fill(ranking, budget)) or 0.0
 
@@ -79,8 +83,10 @@ class FusionFit:
 
     @property
     def weights(self) -> dict[str, float]:
-        """The learned ones by name."""
-        return {**self.learned.weights, "paragraph": self.learned.paragraph_weight}
+        """The learned ones, by leg, and the ``paragraph``'s share."""
+        weights = _weights(self.learned)
+        found = {leg: weights[leg] for leg in tried_legs(self.learned)}
+        return {**found, "paragraph": self.learned.paragraph_weight}
 
     def record(self) -> dict[str, Any]:
         """Everything, as JSON."""
@@ -152,8 +158,7 @@ def fit_fusion(
     def climbed(asked: Sequence[ProposedQuestion]) -> FusionSettings:
         nonlocal n_trials
         best, at_best = given, _recall(asked, given)
-        legs = [leg for leg in reversed(list(preset_named(MODE).legs)) if leg != FIXED]
-        for name in [*legs, None] * ROUNDS:
+        for name in [*tried_legs(given), None] * ROUNDS:
             for factor in FACTORS:
                 trial = _changed(best, name, factor)
                 recall = _recall(asked, trial)
@@ -173,11 +178,34 @@ def fit_fusion(
     return FusionFit(climbed(questions), {"given": before, "learned": learned})
 
 
+def tried_legs(settings: FusionSettings) -> list[str]:
+    """The preset's legs that settings do not switch off, in the order in which they are tried.
+
+    Example:
+        >>> tried_legs(FusionSettings())
+        ['query_likelihood', 'passages', 'features', 'pseudo_relevance_feedback']
+    """
+    legs = preset_named(MODE).legs
+    first = [leg for leg in FIRST if leg in legs]
+    whole = RetrieveSettings(fusion=settings)
+    others = [leg for leg in legs if leg not in first and leg != FIXED]
+    return [leg for leg in (*first, *others) if leg_named(leg).active(whole)]
+
+
+def _weights(settings: FusionSettings) -> dict[str, float]:
+    """Of all the preset's legs, also of those that weigh nothing."""
+    return {leg: settings.weights.get(leg, own) for leg, own in preset_named(MODE).legs.items()}
+
+
 def _changed(settings: FusionSettings, leg: str | None, value: float) -> FusionSettings:
-    """Settings with another weight of a leg, or, for ``None``, of the paragraph's share."""
+    """Settings with another weight of a leg, or, for ``None``, of the paragraph's share.
+
+    Every weight is then named, so that what was learned stays what it is if a preset changes.
+    """
+    weights = _weights(settings)
     if leg is None:
-        return settings.model_copy(update={"paragraph_weight": value})
-    return settings.model_copy(update={"weights": {**settings.weights, leg: value}})
+        return settings.model_copy(update={"weights": weights, "paragraph_weight": value})
+    return settings.model_copy(update={"weights": {**weights, leg: value}})
 
 
 def _recall(questions: Sequence[ProposedQuestion], settings: FusionSettings) -> float:

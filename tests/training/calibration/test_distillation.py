@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def profile(tiny: TransformersModel, tmp_path_factory: pytest.TempPathFactory) -
     return Profile(found.card.model_copy(update={"heads": HEADS}), found.saes)
 
 
-def test_lessons(tiny: TransformersModel, profile: Profile) -> None:
+def test_examples_of_a_context(tiny: TransformersModel, profile: Profile) -> None:
     done: list[int] = []
     examples = distillation_examples(tiny, profile, [asked((0,), (1, 2))], on_question=done.append)
     assert done == [1, 2]
@@ -75,7 +76,7 @@ def test_the_student_learns_what_is_there_to_learn(
     tiny: TransformersModel, profile: Profile
 ) -> None:
     found = distill(profile, tiny.layout, made_up(profile, 80), None)
-    assert len(found.before) == 20
+    assert len(found.before) == len(found.reported) == 10
     assert found.losses[found.epoch] == min(found.losses)
     assert found.losses[found.epoch] < found.losses[0] - 0.05
     assert found.after.mean() > found.before.mean()
@@ -86,13 +87,38 @@ def test_the_student_learns_what_is_there_to_learn(
     assert not any(t.requires_grad for t in vars(found.adapter).values())
 
 
-def test_too_few_lessons(tiny: TransformersModel, profile: Profile) -> None:
+def test_the_questions_that_choose_the_epoch_are_not_those_that_are_reported(
+    tiny: TransformersModel, profile: Profile
+) -> None:
+    examples = made_up(profile, 24)
+    found = distill(profile, tiny.layout, examples, None)
+    assert not set(found.choosing) & set(found.reported)
+    # whatever the reported questions are like, the same adapter is made and kept
+    changed = list(examples)
+    for number in found.reported:
+        gains, gold = 1 - examples[number].gains, ~examples[number].gold
+        changed[number] = replace(examples[number], gains=gains, gold=gold)
+    other = distill(profile, tiny.layout, changed, None)
+    assert (other.losses, other.epoch) == (found.losses, found.epoch)
+    assert all(map(torch.equal, vars(other.adapter).values(), vars(found.adapter).values()))
+    assert other.before.tolist() != found.before.tolist()
+    # and whatever those that choose are like, the others are reported
+    changed = list(examples)
+    for number in found.choosing:
+        gains, gold = 1 - examples[number].gains, ~examples[number].gold
+        changed[number] = replace(examples[number], gains=gains, gold=gold)
+    other = distill(profile, tiny.layout, changed, None)
+    assert other.losses != found.losses
+    assert other.before.tolist() == found.before.tolist()
+
+
+def test_too_few_examples(tiny: TransformersModel, profile: Profile) -> None:
     with pytest.raises(InputError, match="questions to learn from: 3; at least 8"):
         distill(profile, tiny.layout, made_up(profile, 3), None)
 
 
 def test_the_model_writes_questions(llm: TransformersModel) -> None:
-    folder = Path(__file__).parents[2] / "s3_retriever" / "data" / "samples"
+    folder = Path(__file__).parents[3] / "s3_retriever" / "data" / "samples"
     texts = [(folder / f"{name}.txt").read_text("utf-8") for name in ("geology", "pharmacy")]
     progress: list[tuple[int, int]] = []
     found = written_questions(

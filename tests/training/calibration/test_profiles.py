@@ -53,7 +53,7 @@ def test_a_copy_differs_in_its_heads_only(source: Path, tmp_path: Path) -> None:
     written = write_profile(str(source), tmp_path / "out", heads=HEADS)
     old = Profile.load(source)
     assert written.card == old.card.model_copy(update={"heads": HEADS})
-    assert written.fingerprint == old.fingerprint
+    assert written.card.fingerprint == old.card.fingerprint
     for file in source.rglob("*.*"):
         if file.is_file() and file.name != "profile.json":
             copied = tmp_path / "out" / file.relative_to(source)
@@ -72,7 +72,7 @@ def test_a_shipped_profile_by_name(tmp_path: Path) -> None:
     heads = (Head(layer=17, head=5, weight=2.0),)
     written = write_profile("smollm2-135m-instruct", tmp_path / "out", heads=heads)
     assert written.card.heads == heads
-    assert written.fingerprint == Profile.load("smollm2-135m-instruct").fingerprint
+    assert written.card.fingerprint == Profile.load("smollm2-135m-instruct").card.fingerprint
 
 
 def adapter_for(n_heads: int) -> QueryAdapter:
@@ -84,7 +84,7 @@ def adapter_for(n_heads: int) -> QueryAdapter:
 def test_an_adapter_belongs_to_its_heads(source: Path, tmp_path: Path) -> None:
     named = write_profile(str(source), tmp_path / "named", heads=HEADS)
     adapted = write_profile(str(tmp_path / "named"), tmp_path / "adapted", adapter=adapter_for(2))
-    assert adapted.fingerprint == named.fingerprint
+    assert adapted.card.fingerprint == named.card.fingerprint
     assert adapted.adapter is not None
     assert (adapted.adapter.bias == 0.5).all()
     weights = FusionSettings(likelihood_weight=4.0)

@@ -28,9 +28,9 @@ def scan(
 ) -> None:
     """Compare the scan's tokens per second with the model's own prefill, in one run."""
     from s3_retriever.cli.demo import sample_documents
-    from s3_retriever.profiles.cards import DEFAULT_PROFILE
     from s3_retriever.errors import InputError
     from s3_retriever.models.transformers import TransformersModel
+    from s3_retriever.profiles.cards import DEFAULT_PROFILE
     from s3_retriever.profiles.profile import Profile
     from s3_retriever.settings import ScanSettings
     from s3_retriever_bench.scan_bench import bench_scan
@@ -88,8 +88,8 @@ def index(
     import tempfile
 
     from s3_retriever.cli.demo import sample_documents, sample_questions
-    from s3_retriever.profiles.cards import DEFAULT_PROFILE
     from s3_retriever.models.transformers import TransformersModel
+    from s3_retriever.profiles.cards import DEFAULT_PROFILE
     from s3_retriever.profiles.profile import Profile
     from s3_retriever.readers import read_files
     from s3_retriever_bench.index_bench import bench_index, scan_source

@@ -58,8 +58,8 @@ def retrieval(
 ) -> None:
     """Measure at matched token budgets how much of the gold evidence each method finds."""
     from s3_retriever.engine import Engine
-    from s3_retriever.profiles.cards import DEFAULT_PROFILE
     from s3_retriever.labels.datasets import load_collections
+    from s3_retriever.profiles.cards import DEFAULT_PROFILE
     from s3_retriever_bench.methods import METHODS
     from s3_retriever_bench.plot import plot_recall, require_matplotlib
     from s3_retriever_bench.report import report
@@ -118,8 +118,8 @@ def stages(
 ) -> None:
     """Measure where s3 loses evidence: candidates, ranked spans, budgets."""
     from s3_retriever.engine import Engine
-    from s3_retriever.profiles.cards import DEFAULT_PROFILE
     from s3_retriever.labels.datasets import load_collections
+    from s3_retriever.profiles.cards import DEFAULT_PROFILE
     from s3_retriever_bench.plot import require_matplotlib
     from s3_retriever_bench.stages import measure_stages, plot_stages
 
