@@ -19,8 +19,8 @@ from transformers.models.qwen2 import Qwen2Config
 from transformers.models.qwen3 import Qwen3Config
 
 from s3_retriever.checksums import sha256_of
-from s3_retriever.encoding.autoencoder import TopKSae
 from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.profiles.autoencoder import TopKSae
 from s3_retriever.profiles.card import Head, Hookpoint, ProfileCard
 
 VOCABULARY = 320

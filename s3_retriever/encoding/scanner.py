@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from s3_retriever.encoding.autoencoder import TopKSae
 from s3_retriever.encoding.chunk_reader import ChunkReader
 from s3_retriever.encoding.chunks import batches
 from s3_retriever.models.base import KeyReader
+from s3_retriever.profiles.autoencoder import TopKSae
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.settings import ScanSettings
 from s3_retriever.text import find_bounds, language_of

@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 
 from s3_retriever.checksums import sha256_of
-from s3_retriever.encoding.autoencoder import TopKSae
 from s3_retriever.errors import ProfileError
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.families import AttentionLayout
+from s3_retriever.profiles.autoencoder import TopKSae
 from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.profiles.cards import find_profile, load_card
 from s3_retriever.profiles.query_adapter import ADAPTER_FILE, QueryAdapter

@@ -19,8 +19,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from s3_retriever.encoding.autoencoder import Codes, TopKSae, fvu
 from s3_retriever.errors import InputError
+from s3_retriever.profiles.autoencoder import Codes, TopKSae, fvu
 from s3_retriever.settings import SaeSettings
 
 __all__ = ["SaeQuality", "measure", "train"]

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from s3_retriever.checksums import sha256_of
-from s3_retriever.encoding.autoencoder import TopKSae
 from s3_retriever.errors import InputError
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.families import AttentionLayout
+from s3_retriever.profiles.autoencoder import TopKSae
 from s3_retriever.profiles.card import Head, Hookpoint, ProfileCard, hookpoint_folder
 from s3_retriever.settings import SaeSettings, ScanSettings
 from s3_retriever.training.autoencoders import measure, train

@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from s3_retriever.encoding.autoencoder import TopKSae
 from s3_retriever.encoding.scanner import Scanner, id_dtype
 from s3_retriever.errors import ProfileError
 from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.profiles.autoencoder import TopKSae
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.settings import ScanSettings
 from s3_retriever.types import Document, EncodedDocument

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from s3_retriever.encoding.autoencoder import TopKSae
 from s3_retriever.errors import ProfileError
 from s3_retriever.models.families import AttentionLayout
+from s3_retriever.profiles.autoencoder import TopKSae
 from s3_retriever.profiles.card import Head, Hookpoint, ProfileCard
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.profiles.query_adapter import QueryAdapter

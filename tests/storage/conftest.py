@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from s3_retriever.encoding.autoencoder import TopKSae
+from s3_retriever.profiles.autoencoder import TopKSae
 from s3_retriever.profiles.card import Hookpoint, ProfileCard
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.text import find_bounds
-from s3_retriever.types import Document, EncodedDocument, Tokens
+from s3_retriever.types import Document, EncodedDocument
 
 N_LATENTS = 64
 K = 4

@@ -6,6 +6,7 @@ import contextlib
 import json
 import struct
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 

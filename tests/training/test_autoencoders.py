@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from s3_retriever.encoding.autoencoder import TopKSae, fvu
 from s3_retriever.errors import InputError
+from s3_retriever.profiles.autoencoder import TopKSae, fvu
 from s3_retriever.settings import SaeSettings
 from s3_retriever.training.autoencoders import (
     AUXK_COEFFICIENT,

@@ -51,7 +51,6 @@ def put_documents(
 
 def get_documents(engine: Engine, ids: Iterable[str]) -> list[Document]:
     """Documents as they were added, each once; those that are not there are left out."""
-    engine.index.refresh()
     found = [engine.get(doc_id) for doc_id in dict.fromkeys(ids)]
     return [from_document(document) for document in found if document is not None]
 

@@ -21,6 +21,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import Field
 
 from s3_retriever.errors import InputError
+from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.reply import Reply
 from s3_retriever.models.transformers import TransformersModel
 
@@ -40,14 +41,15 @@ class ChatEndogenous(BaseChatModel):
     output and images are not supported.
 
     Example:
-        >>> from s3_retriever.models.transformers import TransformersModel
+        >>> from s3_retriever.models.base import LanguageModel
+    from s3_retriever.models.transformers import TransformersModel
         >>> llm = TransformersModel.load("HuggingFaceTB/SmolLM2-135M-Instruct")
         >>> llm = ChatEndogenous(llm=llm, max_tokens=16)
         >>> llm.invoke("What is the capital of France?").text
         'The capital of France is Paris.'
     """
 
-    llm: TransformersModel = Field(exclude=True, repr=False)
+    llm: LanguageModel = Field(exclude=True, repr=False)
     """The model and its tokenizer; not a copy."""
     max_tokens: int = Field(default=256, ge=1)
     """Most tokens of an answer."""
@@ -140,7 +142,7 @@ class ChatEndogenous(BaseChatModel):
 
     @classmethod
     def from_config(
-        cls, config: Mapping[str, Any], *, llm: TransformersModel | None = None
+        cls, config: Mapping[str, Any], *, llm: LanguageModel | None = None
     ) -> ChatEndogenous:
         """Make the model that :meth:`to_config` describes.
 

@@ -193,7 +193,6 @@ class EndogenousRetriever(DocumentIndex):
         """
         if ids is None:
             raise ValueError("delete needs the ids of documents")
-        self.engine.index.refresh()
         there = [i for i in dict.fromkeys(ids) if i in self.engine]
         if there:
             self.engine.delete(there)

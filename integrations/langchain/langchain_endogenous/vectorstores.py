@@ -20,10 +20,9 @@ from langchain_endogenous.documents import from_document, from_span
 from langchain_endogenous.mmr import diverse
 from s3_retriever.engine import Engine
 from s3_retriever.profiles.cards import DEFAULT_PROFILE
-from s3_retriever.retrieval.similarity import similarities
 from s3_retriever.search.filters import Filter
 from s3_retriever.settings import Mode, RetrieveSettings, Scoring
-from s3_retriever.types import Span
+from s3_retriever.types import Span, SpanRef
 
 __all__ = ["EndogenousVectorStore"]
 
@@ -227,7 +226,7 @@ class EndogenousVectorStore(VectorStore):
         """Documents (or spans) that are relevant and unlike each other.
 
         How alike two are is the cosine of the model's features in them
-        (:func:`s3_retriever.retrieval.similarity.similarities`).
+        (:meth:`s3_retriever.Engine.similarities`).
 
         Args:
             query: a question, or any text.
@@ -239,7 +238,7 @@ class EndogenousVectorStore(VectorStore):
         """
         found = list(self._search(query, fetch_k, filter, **kwargs))
         ranges = [self._range(document) for document, _ in found]
-        alike = similarities(self.engine.index.snapshot, ranges)
+        alike = self.engine.similarities(ranges)
         scores = np.array([score for _, score in found])
         return [found[n][0] for n in diverse(scores, alike, k, lambda_mult)]
 
@@ -297,7 +296,7 @@ class EndogenousVectorStore(VectorStore):
             scoring=scoring or self.scoring,
             settings=settings,
         )
-        most = _highest(settings or self.engine.retrieve_settings, mode or self.mode)
+        most = self.engine.highest_score(mode or self.mode, settings)
         if self.spans:
             return iter([(from_span(span), _share(span, most)) for span in found])
         return self._documents(query, k, filter, found, most)
@@ -322,24 +321,12 @@ class EndogenousVectorStore(VectorStore):
         for document, _ in found[:k]:
             yield from_document(document), scores[document.id]
 
-    def _range(self, document: Document) -> tuple[str, int, int]:
+    def _range(self, document: Document) -> SpanRef:
         """Where a document or a span of this store stands."""
         if self.spans:
             m = document.metadata
-            return m["doc_id"], m["start_index"], m["end_index"]
-        return document.id or "", 0, len(document.page_content)
-
-
-def _highest(settings: RetrieveSettings, mode: Mode) -> float:
-    """The score of a span that each leg of ``mode`` finds best, alone in its paragraph."""
-    fusion = settings.fusion
-    legs = {
-        "features": fusion.features_weight,
-        "bm25": fusion.bm25_weight,
-        "fast": fusion.features_weight + fusion.bm25_weight + fusion.feedback_weight,
-    }
-    legs["hybrid"] = legs["fast"] + fusion.likelihood_weight
-    return legs[mode] * (1 + fusion.paragraph_weight)
+            return SpanRef(m["doc_id"], m["start_index"], m["end_index"])
+        return SpanRef(document.id or "", 0, len(document.page_content))
 
 
 def _share(span: Span, most: float) -> float:

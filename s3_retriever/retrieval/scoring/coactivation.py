@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from s3_retriever.encoding.autoencoder import TopKSae
 from s3_retriever.models.families import AttentionLayout
+from s3_retriever.profiles.autoencoder import TopKSae
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.retrieval.query import ProjectedQuestion
 from s3_retriever.retrieval.scoring.base import PartialScores, Totals, strongest

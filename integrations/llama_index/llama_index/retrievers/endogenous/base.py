@@ -206,6 +206,5 @@ class EndogenousRetriever(BaseRetriever):
 
     def _values(self, key: str) -> Iterator[Any]:
         """What the documents have in a field."""
-        self.engine.index.refresh()
-        for _, entry in self.engine.index.snapshot.live.values():
-            yield entry.metadata.get(key)
+        for _, metadata in self.engine.documents.metadata():
+            yield metadata.get(key)

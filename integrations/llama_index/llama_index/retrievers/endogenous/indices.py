@@ -226,12 +226,11 @@ class EndogenousIndex(BaseIndex[EmptyIndexStruct]):
     @property
     def ref_doc_info(self) -> dict[str, RefDocInfo]:
         """Every document by id, with its nodes: itself, or the parts that were inserted."""
-        self.engine.refresh()
         found: dict[str, RefDocInfo] = defaultdict(RefDocInfo)
-        for doc_id, (_, entry) in self.engine.index.snapshot.live.items():
-            info = found[ref_doc_id(doc_id, entry.metadata)]
+        for doc_id, metadata in self.engine.documents.metadata():
+            info = found[ref_doc_id(doc_id, metadata)]
             info.node_ids.append(doc_id)
-            info.metadata = info.metadata or own_metadata(entry.metadata)
+            info.metadata = info.metadata or own_metadata(metadata)
         return dict(found)
 
     def persist(self, path: str | Path) -> None:

@@ -23,6 +23,7 @@ from llama_index.core.llms.custom import CustomLLM
 from pydantic import Field
 
 from s3_retriever.errors import InputError
+from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.reply import Reply
 from s3_retriever.models.transformers import TransformersModel
 
@@ -50,7 +51,7 @@ class EndogenousLLM(CustomLLM):
         'The capital of France is Paris.'
     """
 
-    llm: TransformersModel = Field(exclude=True, repr=False)
+    llm: LanguageModel = Field(exclude=True, repr=False)
     """The model and its tokenizer; not a copy."""
     max_tokens: int = Field(default=256, ge=1)
     """Most tokens of an answer."""
@@ -132,7 +133,7 @@ class EndogenousLLM(CustomLLM):
 
     @classmethod
     def from_config(
-        cls, config: Mapping[str, Any], *, llm: TransformersModel | None = None
+        cls, config: Mapping[str, Any], *, llm: LanguageModel | None = None
     ) -> EndogenousLLM:
         """Make the model that :meth:`to_config` describes.
 

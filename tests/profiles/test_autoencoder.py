@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from s3_retriever.encoding.autoencoder import Codes, TopKSae, fvu
 from s3_retriever.errors import ProfileError
+from s3_retriever.profiles.autoencoder import Codes, TopKSae, fvu
 
 
 def by_hand() -> TopKSae:
