@@ -76,3 +76,19 @@ def make_profile() -> Callable[..., Profile]:
 def profile() -> Profile:
     """The usual one."""
     return random_profile()
+
+
+def random_card(seed: int = 0) -> ProfileCard:
+    """The card of :func:`random_profile`."""
+    return random_profile(seed).card
+
+
+@pytest.fixture
+def make_card() -> Callable[..., ProfileCard]:
+    return random_card
+
+
+@pytest.fixture
+def card() -> ProfileCard:
+    """The usual one."""
+    return random_card()

@@ -17,18 +17,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3_retriever.errors import IndexMismatchError, IndexStorageError, InputError
-from s3_retriever.profiles.profile import Profile
+from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.storage.bundle import export_bundle, import_bundle
 from s3_retriever.storage.check import problems
 from s3_retriever.storage.index import Index
-from tests.storage.conftest import code, random_profile
+from tests.storage.conftest import code, random_card
 from tests.storage.test_index import found, put, texts
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two live documents and a deleted one; tests must not change it."""
-    index = Index(None, random_profile())
+    index = Index(None, random_card())
     put(index, code("a", "red roses", colour="red"), code("gone", "nobody"))
     put(index, code("b", "blue sky", seed=1), delete=["gone"])
     path = tmp_path_factory.mktemp("bundle") / "two.bundle"
@@ -36,8 +36,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_there_and_back(bundle: Path, tmp_path: Path, profile: Profile) -> None:
-    index = Index(tmp_path / "new", profile)
+def test_there_and_back(bundle: Path, tmp_path: Path, card: ProfileCard) -> None:
+    index = Index(tmp_path / "new", card)
     report = import_bundle(index, bundle)
     assert (report.added, report.updated) == (("a", "b"), ())
     assert texts(index) == {"a": "red roses", "b": "blue sky"}
@@ -45,14 +45,14 @@ def test_there_and_back(bundle: Path, tmp_path: Path, profile: Profile) -> None:
     segment, entry = index.snapshot.live["b"]
     assert np.array_equal(segment.encoded(entry).ids, code("b", "blue sky", seed=1).ids)
     assert found(index, "roses") == {"a"}
-    assert not list(problems(tmp_path / "new", profile))
+    assert not list(problems(tmp_path / "new", card))
     again = import_bundle(index, bundle)
     assert (again.added, again.updated) == ((), ("a", "b"))
     assert len(texts(index)) == 2
 
 
-def test_into_an_index_that_holds_something(bundle: Path, profile: Profile) -> None:
-    index = Index(None, profile)
+def test_into_an_index_that_holds_something(bundle: Path, card: ProfileCard) -> None:
+    index = Index(None, card)
     put(index, code("a", "old text"), code("c", "black coal"))
     report = import_bundle(index, bundle)
     assert (report.added, report.updated) == (("b",), ("a",))
@@ -61,12 +61,12 @@ def test_into_an_index_that_holds_something(bundle: Path, profile: Profile) -> N
 
 def test_of_another_profile(bundle: Path) -> None:
     with pytest.raises(IndexMismatchError, match=r"test-0.*test-1"):
-        import_bundle(Index(None, random_profile(1)), bundle)
+        import_bundle(Index(None, random_card(1)), bundle)
 
 
-def test_nothing_to_export(profile: Profile, tmp_path: Path) -> None:
+def test_nothing_to_export(card: ProfileCard, tmp_path: Path) -> None:
     with pytest.raises(InputError):
-        export_bundle(Index(None, profile), tmp_path / "x")
+        export_bundle(Index(None, card), tmp_path / "x")
     assert not list(tmp_path.iterdir())
 
 
@@ -119,10 +119,10 @@ CRAFTED: dict[str, dict] = {
 @pytest.mark.parametrize("what", CRAFTED)
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_crafted_bundle_is_refused(
-    bundle: Path, tmp_path: Path, profile: Profile, what: str
+    bundle: Path, tmp_path: Path, card: ProfileCard, what: str
 ) -> None:
     crafted = rewritten(bundle, tmp_path / "crafted", **CRAFTED[what])
-    index = Index(tmp_path / "index", profile)
+    index = Index(tmp_path / "index", card)
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
     with pytest.raises(IndexStorageError):
         import_bundle(index, crafted)
@@ -132,15 +132,15 @@ def test_a_crafted_bundle_is_refused(
 
 
 def test_the_harness_makes_bundles_that_are_good(
-    bundle: Path, tmp_path: Path, profile: Profile
+    bundle: Path, tmp_path: Path, card: ProfileCard
 ) -> None:
     """Or the test above would prove nothing."""
-    index = Index(None, profile)
+    index = Index(None, card)
     import_bundle(index, rewritten(bundle, tmp_path / "same"))
     assert texts(index) == {"a": "red roses", "b": "blue sky"}
 
 
-def test_members_that_share_their_bytes(bundle: Path, tmp_path: Path, profile: Profile) -> None:
+def test_members_that_share_their_bytes(bundle: Path, tmp_path: Path, card: ProfileCard) -> None:
     """The bomb without compression: many names for the same bytes."""
     target = tmp_path / "overlap"
     with zipfile.ZipFile(target, "w") as new:
@@ -153,7 +153,7 @@ def test_members_that_share_their_bytes(bundle: Path, tmp_path: Path, profile: P
             new.filelist.append(twin)
             new.NameToInfo[twin.filename] = twin
     with pytest.raises(IndexStorageError, match="larger than it is"):
-        import_bundle(Index(None, profile), target)
+        import_bundle(Index(None, card), target)
 
 
 @given(data=st.data())
@@ -174,7 +174,7 @@ def test_any_changed_bundle_is_the_same_or_refused(bundle: Path, data: st.DataOb
             break
     changed = bundle.parent / f"changed-{random.getrandbits(64):x}"
     changed.write_bytes(content)
-    index = Index(None, random_profile())
+    index = Index(None, random_card())
     try:
         import_bundle(index, changed)
         assert texts(index) == {"a": "red roses", "b": "blue sky"}
@@ -212,7 +212,7 @@ def test_a_bundle_whose_checksums_fit_any_segment(bundle: Path, data: st.DataObj
     with zipfile.ZipFile(path) as made:
         contents = iter([made.read(n) for n in made.namelist() if n != "manifest.json"])
     rewritten(bundle, path, content=lambda _: next(contents), manifest=signed)
-    index = Index(None, random_profile())
+    index = Index(None, random_card())
     with contextlib.suppress(IndexStorageError):
         import_bundle(index, path)
     for text in texts(index).values():  # of a document that was taken in: sound, whatever it says
@@ -225,4 +225,4 @@ def test_any_bytes_are_no_bundle(bundle: Path, content: bytes) -> None:
     for data in (content, content + b"PK\x05\x06" + bytes(18)):  # the second: an empty zip file
         path.write_bytes(data)
         with pytest.raises(IndexStorageError):
-            import_bundle(Index(None, random_profile()), path)
+            import_bundle(Index(None, random_card()), path)

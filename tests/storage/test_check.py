@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3_retriever.errors import IndexMismatchError, IndexStorageError
-from s3_retriever.profiles.profile import Profile
+from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.storage.check import damages, problems
 from s3_retriever.storage.folder import IndexFolder
 from s3_retriever.storage.index import Index
@@ -20,7 +20,7 @@ from s3_retriever.storage.repair import repair
 from s3_retriever.storage.segments import Segment
 from s3_retriever.types import Document, EncodedDocument
 from tests.damage import overwrite
-from tests.storage.conftest import N_LATENTS, code, random_profile
+from tests.storage.conftest import N_LATENTS, code, random_card
 from tests.storage.test_index import found, put, texts
 
 TEXTS = {
@@ -34,7 +34,7 @@ TEXTS = {
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two segments, one with a deleted document; tests must not change it."""
     folder = tmp_path_factory.mktemp("sound") / "index"
-    index = Index(folder, random_profile())
+    index = Index(folder, random_card())
     put(index, *(code(i, text, seed=n) for n, (i, text) in enumerate(TEXTS.items())))
     put(index, code("gone", "Nobody reads this"), code("new", "Violets are violet", colour="v"))
     put(index, delete=["gone"])
@@ -56,9 +56,9 @@ def flip(path: Path, place: int, by: int = 1) -> None:
     overwrite(path, bytes(content))
 
 
-def alarms(folder: Path, profile: Profile) -> list[str]:
+def alarms(folder: Path, card: ProfileCard) -> list[str]:
     try:
-        return list(problems(folder, profile))
+        return list(problems(folder, card))
     except IndexStorageError as e:
         return [str(e)]
 
@@ -70,14 +70,14 @@ def test_any_flipped_byte_is_noticed(
 ) -> None:
     """And what is read of the index without asking doctor is the right text, or an error."""
     folder = Path(shutil.copytree(sound, tmp_path_factory.mktemp("flip") / "index"))
-    profile = random_profile()
-    assert not alarms(folder, profile)
+    card = random_card()
+    assert not alarms(folder, card)
     path = data.draw(st.sampled_from(files_of(folder)))
     flip(path, data.draw(st.integers(0, path.stat().st_size - 1)), by)
-    assert alarms(folder, profile), path
+    assert alarms(folder, card), path
     right = TEXTS | {"new": "Violets are violet"}
     try:
-        snapshot = Index(folder, profile).snapshot
+        snapshot = Index(folder, card).snapshot
         for doc_id, (segment, entry) in snapshot.live.items():
             assert segment.text(entry) == right[doc_id]
     except IndexStorageError:
@@ -86,7 +86,7 @@ def test_any_flipped_byte_is_noticed(
 
 
 @pytest.mark.parametrize("name", ["search.json", "manifest.json", "manifest.copy.json"])
-def test_bytes_all_over_the_small_files(folder: Path, profile: Profile, name: str) -> None:
+def test_bytes_all_over_the_small_files(folder: Path, card: ProfileCard, name: str) -> None:
     path = folder / name
     whole = path.read_bytes()
     for place in range(0, len(whole), 3):
@@ -108,24 +108,24 @@ def place_of(folder: Path, piece: bytes) -> tuple[Path, int]:
     raise AssertionError(piece)
 
 
-def test_damage_is_located(folder: Path, profile: Profile) -> None:
+def test_damage_is_located(folder: Path, card: ProfileCard) -> None:
     flip(*place_of(folder, b"because of"))
     (damage,) = damages(IndexFolder(folder), Manifest.read(folder))
     assert damage.fates == {"roses": "whole", "sky": "lost", "coal": "whole"}
     assert "lost: sky; 2 of its documents are whole" in str(damage)
-    index = Index(folder, profile)
+    index = Index(folder, card)
     with pytest.raises(IndexStorageError, match=r"'sky'.*doctor"):
         index.snapshot.live["sky"][0].text(index.snapshot.live["sky"][1])
 
 
-def test_lost_codes_are_told_from_lost_text(folder: Path, profile: Profile) -> None:
+def test_lost_codes_are_told_from_lost_text(folder: Path, card: ProfileCard) -> None:
     codes = code("coal", TEXTS["coal"], seed=2).activations.tobytes()
     flip(*place_of(folder, codes))
     (damage,) = damages(IndexFolder(folder), Manifest.read(folder))
     assert damage.fates == {"roses": "whole", "sky": "whole", "coal": "codes lost"}
 
 
-def test_documents_are_known_though_the_file_is_not(folder: Path, profile: Profile) -> None:
+def test_documents_are_known_though_the_file_is_not(folder: Path, card: ProfileCard) -> None:
     first, second = sorted((folder / "segments").glob("*.safetensors"))
     first.unlink()
     overwrite(second, b"nonsense" + second.read_bytes()[8:])
@@ -134,7 +134,7 @@ def test_documents_are_known_though_the_file_is_not(folder: Path, profile: Profi
     assert two.fates == {"new": "lost"}
 
 
-def test_repair_keeps_reads_again_and_names_the_lost(folder: Path, profile: Profile) -> None:
+def test_repair_keeps_reads_again_and_names_the_lost(folder: Path, card: ProfileCard) -> None:
     flip(*place_of(folder, b"because of"))
     flip(*place_of(folder, code("coal", TEXTS["coal"], seed=2).ids.tobytes()))
     asked: list[Document] = []
@@ -143,50 +143,50 @@ def test_repair_keeps_reads_again_and_names_the_lost(folder: Path, profile: Prof
         asked.extend(documents)
         return (code(d.id, d.text, seed=2) for d in documents)
 
-    report = repair(folder, profile, rescan)
+    report = repair(folder, card, rescan)
     assert (report.kept, report.rescanned, report.lost) == (("roses",), ("coal",), ("sky",))
     assert [d.text for d in asked] == [TEXTS["coal"]]  # nothing else was read again
-    again = Index(folder, profile)
+    again = Index(folder, card)
     assert list(texts(again)) == ["roses", "coal", "new"]  # in the order of before
     assert found(again, "coal") == {"coal"}
     assert found(again, "sky") == set()
-    assert not list(problems(folder, profile))
+    assert not list(problems(folder, card))
     assert len(list((folder / "damaged").iterdir())) == 1
 
 
-def test_without_the_model_lost_codes_count_as_lost(folder: Path, profile: Profile) -> None:
+def test_without_the_model_lost_codes_count_as_lost(folder: Path, card: ProfileCard) -> None:
     flip(*place_of(folder, code("coal", TEXTS["coal"], seed=2).ids.tobytes()))
-    assert repair(folder, profile).lost == ("coal",)
+    assert repair(folder, card).lost == ("coal",)
 
 
-def test_a_damaged_listing_is_taken_from_beside_it(folder: Path, profile: Profile) -> None:
+def test_a_damaged_listing_is_taken_from_beside_it(folder: Path, card: ProfileCard) -> None:
     flip(*place_of(folder, b'"first_block"'))
     with pytest.raises(IndexStorageError, match="doctor"):
-        Index(folder, profile)
-    assert repair(folder, profile).kept == tuple(TEXTS)
-    assert set(texts(Index(folder, profile))) == {*TEXTS, "new"}
-    assert not list(problems(folder, profile))
+        Index(folder, card)
+    assert repair(folder, card).kept == tuple(TEXTS)
+    assert set(texts(Index(folder, card))) == {*TEXTS, "new"}
+    assert not list(problems(folder, card))
 
 
-def test_a_lost_search_part_is_built_anew(folder: Path, profile: Profile) -> None:
+def test_a_lost_search_part_is_built_anew(folder: Path, card: ProfileCard) -> None:
     shutil.rmtree(folder / "tantivy")
     with pytest.raises(IndexStorageError, match="doctor --repair"):
-        Index(folder, profile)
-    assert alarms(folder, profile)
-    repair(folder, profile)
-    again = Index(folder, profile)
+        Index(folder, card)
+    assert alarms(folder, card)
+    repair(folder, card)
+    again = Index(folder, card)
     assert found(again, "roses") == {"roses"}
     assert found(again, "nobody") == set()
-    assert not list(problems(folder, profile))
+    assert not list(problems(folder, card))
 
 
-def test_an_open_index_goes_on_after_repair_by_others(folder: Path, profile: Profile) -> None:
-    index = Index(folder, profile)
-    repair(folder, profile)
+def test_an_open_index_goes_on_after_repair_by_others(folder: Path, card: ProfileCard) -> None:
+    index = Index(folder, card)
+    repair(folder, card)
     index.refresh()
     assert found(index, "roses") == {"roses"}
     put(index, code("more", "green grass"))
-    assert found(Index(folder, profile), "grass") == {"more"}
+    assert found(Index(folder, card), "grass") == {"more"}
 
 
 def test_codes_and_offsets_that_fit_nothing() -> None:
@@ -206,4 +206,4 @@ def test_codes_and_offsets_that_fit_nothing() -> None:
 
 def test_repair_asks_for_the_right_profile(folder: Path) -> None:
     with pytest.raises(IndexMismatchError):
-        repair(folder, random_profile(1))
+        repair(folder, random_card(1))

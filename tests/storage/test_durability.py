@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from s3_retriever.errors import IndexLockedError, IndexStorageError
-from s3_retriever.profiles.profile import Profile
+from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.storage import maintenance
 from s3_retriever.storage.check import problems
 from s3_retriever.storage.index import Index
@@ -81,14 +81,14 @@ def nursery() -> Iterator[Nursery]:
 
 
 def check_after_death(
-    folder: Path, profile: Profile, before: dict[str, str], said: list[dict[str, Any]]
+    folder: Path, card: ProfileCard, before: dict[str, str], said: list[dict[str, Any]]
 ) -> dict[str, str]:
     """The index is as the last acknowledged operation left it, or as the one under way would."""
     done = [s["after"] for s in said if s["is"] == "done"]
     allowed = [{i: text_of(n) for i, n in done[-1].items()} if done else before]
     if said[-1]["is"] == "doing":
         allowed.append({i: text_of(n) for i, n in said[-1]["after"].items()})
-    index = Index(folder, profile)  # read before anybody repairs anything
+    index = Index(folder, card)  # read before anybody repairs anything
     here = texts(index)
     assert here in allowed
     for doc_id, text in here.items():
@@ -100,17 +100,17 @@ def check_after_death(
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill-9", "ctrl-c"])
 @pytest.mark.parametrize("kind", ["add", "replace", "delete", "compact", "repair"])
 def test_ended_at_random_moments(
-    tmp_path: Path, profile: Profile, nursery: Nursery, kind: str, how: signal.Signals
+    tmp_path: Path, card: ProfileCard, nursery: Nursery, kind: str, how: signal.Signals
 ) -> None:
     """Ten kills on one index for each kind of work: fifty in all. Ctrl-C is tried less often."""
     folder = tmp_path / "index"
-    put(Index(folder, profile), code("doc0", text_of(0)))
+    put(Index(folder, card), code("doc0", text_of(0)))
     here = {"doc0": text_of(0)}
     for n in range(10 if how == signal.SIGKILL else 3):
-        here = check_after_death(folder, profile, here, nursery.end(folder, n, kind, how))
-    put(Index(folder, profile), code("last", "violets"))
-    assert not list(problems(folder, profile))  # what the dead left is cleared
-    named = {r.name for r in Index(folder, profile).snapshot.manifest.segments}
+        here = check_after_death(folder, card, here, nursery.end(folder, n, kind, how))
+    put(Index(folder, card), code("last", "violets"))
+    assert not list(problems(folder, card))  # what the dead left is cleared
+    named = {r.name for r in Index(folder, card).snapshot.manifest.segments}
     assert {p.stem for p in (folder / "segments").iterdir()} == named
     assert len(list(folder.glob("tantivy*"))) == 1
 
@@ -130,13 +130,13 @@ def file_limit() -> Iterator[Callable[[int], None]]:
 @pytest.mark.parametrize("operation", ["add", "delete", "compact"])
 def test_a_disk_that_takes_no_more(
     tmp_path: Path,
-    profile: Profile,
+    card: ProfileCard,
     file_limit: Callable[[int], None],
     limit: int,
     operation: str,
 ) -> None:
     folder = tmp_path / "index"
-    index = Index(folder, profile)
+    index = Index(folder, card)
     put(index, code("a", "red roses"), code("b", "blue sky"))
     put(index, code("c", text_of(3)))
     before = texts(index)
@@ -158,17 +158,17 @@ def test_a_disk_that_takes_no_more(
         failed = True
     file_limit(resource.getrlimit(resource.RLIMIT_FSIZE)[1])
     state = before if failed else wanted
-    for seen in (index, Index(folder, profile)):
+    for seen in (index, Index(folder, card)):
         assert texts(seen) == state
         for doc_id, text in state.items():
             assert doc_id in found(seen, text.split()[0])
     put(index, code("d", "violets"))  # room again
-    assert texts(Index(folder, profile)) == state | {"d": "violets"}
-    assert not list(problems(folder, profile))
+    assert texts(Index(folder, card)) == state | {"d": "violets"}
+    assert not list(problems(folder, card))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
-def test_a_full_file_system(tmp_path: Path, profile: Profile) -> None:
+def test_a_full_file_system(tmp_path: Path, card: ProfileCard) -> None:
     """A tmpfs of 600 kB, where one may be mounted; nothing is faked."""
     small = tmp_path / "small"
     small.mkdir()
@@ -180,14 +180,14 @@ def test_a_full_file_system(tmp_path: Path, profile: Profile) -> None:
     if not mounted:
         pytest.skip("may not mount a file system")
     try:
-        index = Index(small / "index", profile)
+        index = Index(small / "index", card)
         kept: dict[str, str] = {}
         with pytest.raises(IndexStorageError):
             for n in range(200):
                 put(index, *(code(f"{n}-{m}", text_of(8 * n + m)) for m in range(8)))
                 kept |= {f"{n}-{m}": text_of(8 * n + m) for m in range(8)}
         assert kept
-        again = Index(small / "index", profile)
+        again = Index(small / "index", card)
         assert texts(again) == texts(index) == kept
         for doc_id, text in kept.items():
             assert doc_id in found(again, text.split()[0])
@@ -202,12 +202,12 @@ from pathlib import Path
 from s3_retriever.errors import IndexLockedError, IndexStorageError
 from s3_retriever.storage import maintenance
 from s3_retriever.storage.index import Index
-from tests.storage.conftest import code, random_profile
+from tests.storage.conftest import code, random_card
 from tests.storage.test_index import found, texts
 
 folder = Path(sys.argv[1])
-profile = random_profile()
-Index(None, profile)  # imports what is imported late
+card = random_card()
+Index(None, card)  # imports what is imported late
 if os.getuid() == 0:  # nothing is read-only to root
     os.setgid(65534)
     os.setuid(65534)
@@ -217,7 +217,7 @@ except OSError:
     pass
 else:
     raise SystemExit("the folder is not read-only")
-index = Index(folder, profile)
+index = Index(folder, card)
 assert texts(index) == {"a": "red roses"}, texts(index)
 assert found(index, "roses") == {"a"}
 try:
@@ -235,9 +235,9 @@ print("fine")
 
 
 @posix
-def test_a_read_only_folder_is_read(tmp_path: Path, profile: Profile) -> None:
+def test_a_read_only_folder_is_read(tmp_path: Path, card: ProfileCard) -> None:
     folder = tmp_path / "index"
-    put(Index(folder, profile), code("a", "red roses"))
+    put(Index(folder, card), code("a", "red roses"))
     places = [folder, *folder.rglob("*"), *tmp_path.parents[:3], tmp_path]
 
     def protect() -> None:
@@ -262,7 +262,7 @@ def test_a_read_only_folder_is_read(tmp_path: Path, profile: Profile) -> None:
         assert reader.stdout.readline() == "read\n"
         for path in [folder, *(p for p in folder.rglob("*") if p.is_dir())]:
             path.chmod(0o755)
-        put(Index(folder, profile), code("b", "blue sky"))
+        put(Index(folder, card), code("b", "blue sky"))
         protect()
         out, err = reader.communicate("\n", timeout=300)
         assert out.strip() == "fine", err
@@ -275,16 +275,16 @@ def test_a_read_only_folder_is_read(tmp_path: Path, profile: Profile) -> None:
             path.chmod(0o755)
 
 
-def test_a_snapshot_opens_elsewhere(tmp_path: Path, profile: Profile) -> None:
-    index = Index(tmp_path / "index", profile)
+def test_a_snapshot_opens_elsewhere(tmp_path: Path, card: ProfileCard) -> None:
+    index = Index(tmp_path / "index", card)
     put(index, code("a", "red roses"), code("b", "blue sky"))
     put(index, delete=["b"])
     snapshot(index, tmp_path / "copy")
     put(index, code("c", "black coal"))
-    copy = Index(tmp_path / "copy", profile)
+    copy = Index(tmp_path / "copy", card)
     assert texts(copy) == {"a": "red roses"}
     assert found(copy, "roses") == {"a"}
-    assert not list(problems(tmp_path / "copy", profile))
+    assert not list(problems(tmp_path / "copy", card))
     put(copy, code("d", "violets"))
     assert set(texts(index)) == {"a", "c"}
     with pytest.raises(IndexStorageError, match="not empty"):
@@ -293,10 +293,10 @@ def test_a_snapshot_opens_elsewhere(tmp_path: Path, profile: Profile) -> None:
 
 @pytest.mark.parametrize("n_commits", [0, 1, 99])
 def test_a_snapshot_of_a_folder_that_is_only_read(
-    tmp_path: Path, profile: Profile, monkeypatch: pytest.MonkeyPatch, n_commits: int
+    tmp_path: Path, card: ProfileCard, monkeypatch: pytest.MonkeyPatch, n_commits: int
 ) -> None:
     """While a process of somebody else commits so many times."""
-    writer = Index(tmp_path / "index", profile)
+    writer = Index(tmp_path / "index", card)
     put(writer, code("a", "red roses"), code("b", "blue sky"))
     left = n_commits
 
@@ -307,7 +307,7 @@ def test_a_snapshot_of_a_folder_that_is_only_read(
             left -= 1
             put(writer, code(f"c{left}", "black coal"), delete=["a"])
 
-    reader = Index(tmp_path / "index", profile)
+    reader = Index(tmp_path / "index", card)
     monkeypatch.setattr(maintenance, "_copy_file", copy_and_meet_a_commit)
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     if n_commits == 99:
@@ -318,7 +318,7 @@ def test_a_snapshot_of_a_folder_that_is_only_read(
     with writer.writing() if not n_commits else contextlib.nullcontext():  # whoever has the lock
         snapshot(reader, tmp_path / "copy")
     monkeypatch.undo()
-    copy = Index(tmp_path / "copy", profile)
+    copy = Index(tmp_path / "copy", card)
     assert texts(copy) == texts(writer)
     assert found(copy, "sky") == {"b"}
-    assert not list(problems(tmp_path / "copy", profile))
+    assert not list(problems(tmp_path / "copy", card))

@@ -20,7 +20,7 @@ from s3_retriever.errors import IndexStorageError
 from s3_retriever.storage.index import Index
 from s3_retriever.storage.manifest import Manifest
 from s3_retriever.storage.segments import Segment
-from tests.storage.conftest import N_LATENTS, K, code, random_profile
+from tests.storage.conftest import N_LATENTS, K, code, random_card
 from tests.storage.test_index import put, texts
 
 JSON = st.recursive(
@@ -142,8 +142,8 @@ def test_huge_claims_cost_nothing(written: Any) -> None:
 def test_manifests_of_any_contents(tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
     """Of the first schema, which has no checksum that would stop them before they are read."""
     folder = tmp_path_factory.mktemp("manifest")
-    profile = random_profile()
-    put(Index(folder, profile), code("a", "red roses"))
+    card = random_card()
+    put(Index(folder, card), code("a", "red roses"))
     path = folder / "manifest.json"
     record = json.loads(path.read_text())
     del record["checksum"]
@@ -153,7 +153,7 @@ def test_manifests_of_any_contents(tmp_path_factory: pytest.TempPathFactory, dat
     target[key] = data.draw(JSON)
     path.write_text(json.dumps(record))
     with contextlib.suppress(IndexStorageError):
-        assert texts(Index(folder, profile)) in ({"a": "red roses"}, {})  # it may say "deleted"
+        assert texts(Index(folder, card)) in ({"a": "red roses"}, {})  # it may say "deleted"
 
 
 @given(st.binary(max_size=200))
@@ -170,8 +170,8 @@ def test_a_manifest_nested_too_deep(tmp_path: Path) -> None:
 
 def test_codes_of_another_shape(tmp_path: Path) -> None:
     """A segment that is sound in itself, put into an index whose profile has other sizes."""
-    profile = random_profile()
-    index = Index(tmp_path, profile)
+    card = random_card()
+    index = Index(tmp_path, card)
     put(index, code("a", "red roses"))
     (path,) = (tmp_path / "segments").glob("*.safetensors")
     entry = index.snapshot.live["a"]
@@ -187,4 +187,4 @@ def test_codes_of_another_shape(tmp_path: Path) -> None:
     record["segments"][0]["n_bytes"] = path.stat().st_size
     (tmp_path / "manifest.json").write_text(json.dumps(record))
     with pytest.raises(IndexStorageError, match="shape"):
-        Index(tmp_path, profile)
+        Index(tmp_path, card)

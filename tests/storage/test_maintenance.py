@@ -11,19 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3_retriever.errors import InputError
-from s3_retriever.profiles.profile import Profile
+from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.storage.check import problems
 from s3_retriever.storage.index import Index
 from s3_retriever.storage.maintenance import compact, delete, delete_where, update_metadata
 from s3_retriever.storage.namespaces import check_namespace, namespace_folder, namespaces_in
-from tests.storage.conftest import code, random_profile
+from tests.storage.conftest import code, random_card
 from tests.storage.test_index import found, put, texts
 from tests.storage.writer_child import text_of
 
 
 @pytest.fixture(params=["memory", "disk"])
-def index(request: pytest.FixtureRequest, tmp_path: Path, profile: Profile) -> Index:
-    index = Index(None if request.param == "memory" else tmp_path / "index", profile)
+def index(request: pytest.FixtureRequest, tmp_path: Path, card: ProfileCard) -> Index:
+    index = Index(None if request.param == "memory" else tmp_path / "index", card)
     put(index, code("a", "red roses", year=1990), code("b", "blue sky", year=2001, lang="en"))
     put(index, code("c", "black coal", lang="de"))
     return index
@@ -68,9 +68,9 @@ def test_metadata_that_cannot_be_stored(index: Index) -> None:
 
 
 def test_compaction_reclaims_space_and_changes_nothing_else(
-    tmp_path: Path, profile: Profile
+    tmp_path: Path, card: ProfileCard
 ) -> None:
-    index = Index(tmp_path, profile)
+    index = Index(tmp_path, card)
     for n in range(12):
         put(index, *(code(f"d{m}", text_of(20 * n + m), seed=m) for m in range(n, n + 4)))
     put(index, delete=["d3", "d5"])
@@ -80,13 +80,13 @@ def test_compaction_reclaims_space_and_changes_nothing_else(
     assert done.segments[1] == 1 < done.segments[0]
     assert done.n_bytes[1] < done.n_bytes[0]
     assert sum(p.stat().st_size for p in tmp_path.rglob("*")) < size
-    for seen in (index, Index(tmp_path, profile)):
+    for seen in (index, Index(tmp_path, card)):
         assert texts(seen) == before
         assert list(seen.snapshot.live) == order
         assert (seen.snapshot.df == df).all()
         for doc_id, text in before.items():
             assert doc_id in found(seen, text.split()[0])
-    assert not list(problems(tmp_path, profile))
+    assert not list(problems(tmp_path, card))
     generation = index.snapshot.manifest.generation
     compact(index)  # is compact already
     assert index.snapshot.manifest.generation == generation
@@ -94,9 +94,9 @@ def test_compaction_reclaims_space_and_changes_nothing_else(
 
 @pytest.mark.parametrize("n_kept", [0, 2])
 def test_compaction_forgets_segments_that_were_dropped(
-    tmp_path: Path, profile: Profile, n_kept: int
+    tmp_path: Path, card: ProfileCard, n_kept: int
 ) -> None:
-    index = Index(tmp_path, profile)
+    index = Index(tmp_path, card)
     ids = [f"d{n}" for n in range(9)]  # so many that Tantivy has joined them
     for doc_id in ids:
         put(index, code(doc_id, text_of(3)))  # a segment each
@@ -104,10 +104,10 @@ def test_compaction_forgets_segments_that_were_dropped(
     assert not any(record.deleted for record in index.snapshot.manifest.segments)
     assert n_kept == 0 or index.candidates.n_dead_blocks()  # without any, Tantivy drops it all
     compact(index, target_tokens=1)
-    for seen in (index, Index(tmp_path, profile)):
+    for seen in (index, Index(tmp_path, card)):
         assert seen.candidates.n_dead_blocks() == 0
         assert list(texts(seen)) == ids[:n_kept]
-    assert not list(problems(tmp_path, profile))
+    assert not list(problems(tmp_path, card))
     generation = index.snapshot.manifest.generation
     compact(index, target_tokens=1)
     assert index.snapshot.manifest.generation == generation
@@ -119,7 +119,7 @@ def test_compaction_forgets_segments_that_were_dropped(
 )
 @settings(max_examples=25)
 def test_compaction_of_any_history(steps: list[tuple[int, int, bool]], target: int) -> None:
-    index = Index(None, random_profile())
+    index = Index(None, random_card())
     for number, (doc, n_words, gone) in enumerate(steps):
         text = " ".join(f"w{number}x{n}" for n in range(n_words))
         put(index, *([] if gone else [code(f"d{doc}", text)]), delete=[f"d{doc}"] if gone else [])
@@ -131,12 +131,12 @@ def test_compaction_of_any_history(steps: list[tuple[int, int, bool]], target: i
     assert index.candidates.n_blocks() == index.snapshot.n_blocks
 
 
-def test_a_question_under_way_outlives_compaction(tmp_path: Path, profile: Profile) -> None:
+def test_a_question_under_way_outlives_compaction(tmp_path: Path, card: ProfileCard) -> None:
     """Of another process, even: it holds the files open, whatever becomes of their names."""
-    writer = Index(tmp_path, profile)
+    writer = Index(tmp_path, card)
     put(writer, code("a", "red roses"), code("b", "blue sky"), code("c", "black coal"))
     put(writer, code("b", "green grass"), delete=["a"])
-    reader = Index(tmp_path, profile)
+    reader = Index(tmp_path, card)
     view = reader.view
     compact(writer)
     assert list(tmp_path.glob("tantivy*")) == [tmp_path / "tantivy-00000003"]
@@ -148,14 +148,14 @@ def test_a_question_under_way_outlives_compaction(tmp_path: Path, profile: Profi
     assert found(reader, "grass") == {"b"}
 
 
-def test_readers_go_on_while_the_index_is_compacted(tmp_path: Path, profile: Profile) -> None:
-    index = Index(tmp_path, profile)
+def test_readers_go_on_while_the_index_is_compacted(tmp_path: Path, card: ProfileCard) -> None:
+    index = Index(tmp_path, card)
     put(index, code("stays", "violets"))
     wrong: list[object] = []
     over = threading.Event()
 
     def read() -> None:
-        reader = Index(tmp_path, profile)
+        reader = Index(tmp_path, card)
         while not over.is_set():
             try:
                 reader.refresh()
@@ -199,9 +199,9 @@ def test_namespaces_never_leak(
 ) -> None:
     """What is found in a namespace is what was put into it, whatever happens in the others."""
     root = tmp_path_factory.mktemp("namespaces")
-    profile = random_profile()
+    card = random_card()
     expected: dict[str | None, dict[str, str]] = {n: {} for n in (None, "a", "b", "a-b")}
-    indexes = {n: Index(namespace_folder(root, n), profile) for n in expected}
+    indexes = {n: Index(namespace_folder(root, n), card) for n in expected}
     for number, (name, doc_id, what) in enumerate(steps):
         if what == "add":
             text = f"shared own{number}"
@@ -213,7 +213,7 @@ def test_namespaces_never_leak(
         else:
             compact(indexes[name])
     for name, documents in expected.items():
-        for seen in (indexes[name], Index(namespace_folder(root, name), profile)):
+        for seen in (indexes[name], Index(namespace_folder(root, name), card)):
             assert texts(seen) == documents
             assert found(seen, "shared") == set(documents)
     used = {name for name, _, _ in steps if name} & set(namespaces_in(root))

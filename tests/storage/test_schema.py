@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from s3_retriever.errors import IndexMismatchError
-from s3_retriever.profiles.profile import Profile
+from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.storage.check import problems
 from s3_retriever.storage.index import Index
 from s3_retriever.storage.maintenance import compact
@@ -36,40 +36,40 @@ def test_there_is_one_of_every_schema() -> None:
     assert [p.name for p in FIXTURES] == [f"index-schema-{n + 1}" for n in range(SCHEMA)]
 
 
-def test_it_opens_and_says_the_same(old: Path, profile: Profile) -> None:
-    index = Index(old, profile)
+def test_it_opens_and_says_the_same(old: Path, card: ProfileCard) -> None:
+    index = Index(old, card)
     assert texts(index) == TEXTS
     assert index.snapshot.live["roses"][1].metadata == {"colour": "red", "year": 2020}
     assert found(index, "word77") == {"long"}
     assert found(index, "blue") == set()
-    assert not list(problems(old, profile))
+    assert not list(problems(old, card))
 
 
-def test_the_next_commit_writes_the_present_schema(old: Path, profile: Profile) -> None:
-    index = Index(old, profile)
+def test_the_next_commit_writes_the_present_schema(old: Path, card: ProfileCard) -> None:
+    index = Index(old, card)
     put(index, code("new", "violets"), delete=["long"])
-    again = Index(old, profile)
+    again = Index(old, card)
     assert again.snapshot.manifest.schema_version == SCHEMA
     assert set(texts(again)) == {"roses", "sky", "new"}
     assert found(again, "violets") == {"new"}
-    assert not list(problems(old, profile))
+    assert not list(problems(old, card))
 
 
-@pytest.mark.parametrize("change", [compact, lambda i: repair(i.folder, i.profile)])
+@pytest.mark.parametrize("change", [compact, lambda i: repair(i.folder, i.card)])
 def test_rewriting_it_loses_nothing(
-    old: Path, profile: Profile, change: Callable[[Index], object]
+    old: Path, card: ProfileCard, change: Callable[[Index], object]
 ) -> None:
-    index = Index(old, profile)
+    index = Index(old, card)
     df = index.snapshot.df
     change(index)
     index.refresh()
     assert texts(index) == TEXTS
     assert (index.snapshot.df == df).all()
     assert found(index, "roses") == {"roses"}
-    assert not list(problems(old, profile))
+    assert not list(problems(old, card))
 
 
-def test_a_newer_schema_is_refused_with_the_way_out(old: Path, profile: Profile) -> None:
+def test_a_newer_schema_is_refused_with_the_way_out(old: Path, card: ProfileCard) -> None:
     path = old / "manifest.json"
     record = json.loads(path.read_text()) | {"schema_version": 99, "unheard_of": []}
     record.pop("checksum", None)
@@ -79,7 +79,7 @@ def test_a_newer_schema_is_refused_with_the_way_out(old: Path, profile: Profile)
 
 
 def test_another_profile_is_refused_with_the_way_out(
-    old: Path, make_profile: Callable[..., Profile]
+    old: Path, make_card: Callable[..., ProfileCard]
 ) -> None:
     with pytest.raises(IndexMismatchError, match=r"test-0.*test-1.*s3-retriever migrate"):
-        Index(old, make_profile(1))
+        Index(old, make_card(1))

@@ -32,7 +32,7 @@ def test_what_is_written_is_read(tmp_path: Path, texts: list[str]) -> None:
         assert again.text(entry) == item.document.text
         assert entry.metadata == item.document.metadata
         assert entry.hash == text_hash(item.document.text)
-        back = again.coded(entry)
+        back = again.encoded(entry)
         assert np.array_equal(back.ids, item.ids)
         assert np.array_equal(back.activations, item.activations)
         assert np.array_equal(back.starts, item.starts)

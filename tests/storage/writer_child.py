@@ -21,7 +21,7 @@ from s3_retriever.cli.demo import sample_text
 from s3_retriever.storage.index import Index
 from s3_retriever.storage.maintenance import compact
 from s3_retriever.storage.repair import repair
-from tests.storage.conftest import code, random_profile
+from tests.storage.conftest import code, random_card
 
 WORDS = sample_text().split()
 
@@ -40,8 +40,8 @@ def say(word: str, **more: object) -> None:
 def work(folder: Path, seed: int, favourite: str) -> None:
     """Add, delete, compact and repair until killed; two in three times the favourite."""
     chance = random.Random(seed)
-    profile = random_profile()
-    index = Index(folder, profile)
+    card = random_card()
+    index = Index(folder, card)
     serials = {i: int(s.text(e).split()[0][6:]) for i, (s, e) in index.snapshot.live.items()}
     serial = max(serials.values(), default=0)
     while True:
@@ -61,7 +61,7 @@ def work(folder: Path, seed: int, favourite: str) -> None:
         if kind == "compact":
             compact(index, target_tokens=400)
         elif kind == "repair":
-            repair(folder, profile)
+            repair(folder, card)
             index.refresh()
         else:
             with index.writing():
