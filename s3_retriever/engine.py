@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from s3_retriever.delegation import forwarded, in_thread
+from s3_retriever.encoding.runners import LocalRunner, ScanPlan, ScanRunner
 from s3_retriever.encoding.scanner import Scanner
 from s3_retriever.engine_config import EngineConfig
 from s3_retriever.explain.abstain import Abstention
@@ -85,6 +86,7 @@ class Engine:
         folder = Path(path) if path is not None else None
         self.documents = Documents(Index(folder, profile.card, weights))
         self._scanner = Scanner(llm, profile, self.scan_settings)
+        self._runner = LocalRunner(self._scanner)
         self._retriever = Retriever(llm, profile)
         self._namespaces: dict[str, Engine] = {}
         self._namespace_lock = threading.Lock()
@@ -188,33 +190,41 @@ class Engine:
         *,
         on_error: Literal["skip", "raise"] = "skip",
         on_progress: Callable[[int, int], None] = lambda tokens, characters: None,
+        runner: ScanRunner | None = None,
     ) -> AddReport:
         """Read documents and put them into the index; one whose id is there is replaced.
 
         What is added becomes visible and durable every ``scan_settings.segment_tokens`` tokens
-        and at the end. A text that is in the index under the same id is not read again.
+        and at the end; only then is the writer's lock held, so nobody waits for the reading. A text
+        that is in the index under the same id is not read again.
 
         Args:
             documents: a plain string gets an id made from its contents.
             on_error: what a bad document does: ``skip`` leaves it out and reports it, ``raise``
                 leaves everything out.
             on_progress: called with the tokens and the characters read since the last call.
+            runner: reads the documents elsewhere; by default this engine's model does.
 
         Raises:
             InputError: with ``raise``, the first bad document; with ``skip``, if all are bad.
-            IndexLockedError: another process is writing.
+            IndexLockedError: another process is writing, and does not end within ten seconds.
             IndexStorageError: the folder cannot be written; the index is as it was.
         """
         good, skipped = checked_documents(documents, on_error)
-        with self.documents.write_lock, self.index.writing():
-            return add_documents(
-                self.index,
-                self._scanner,
-                good,
-                skipped,
-                segment_tokens=self.scan_settings.segment_tokens,
-                on_progress=on_progress,
-            )
+        reading = runner or self._runner
+        return add_documents(
+            self.documents,
+            good,
+            skipped,
+            lambda unread, count: reading.run(self._plan(), unread, on_progress=count),
+            segment_tokens=self.scan_settings.segment_tokens,
+            on_progress=on_progress,
+        )
+
+    def _plan(self) -> ScanPlan:
+        """What a runner elsewhere needs to read documents as this engine does."""
+        described = self.llm.describe()
+        return ScanPlan(**self._source, settings=self.scan_settings, dtype=str(described["dtype"]))
 
     def namespace(self, name: str) -> Engine:
         """An engine around the same model whose index is its own: nothing is shared or found.

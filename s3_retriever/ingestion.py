@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
-from s3_retriever.encoding.scanner import Scanner
 from s3_retriever.errors import InputError
+from s3_retriever.storage.documents import Documents
 from s3_retriever.storage.index import Index
-from s3_retriever.storage.segments import text_hash
+from s3_retriever.storage.segment_format import text_hash
+from s3_retriever.storage.segments import relabelled
 from s3_retriever.types import Document, EncodedDocument
 from s3_retriever.validation import sort_out
 
@@ -56,72 +56,111 @@ def checked_documents(
 
 
 def add_documents(
-    index: Index,
-    scanner: Scanner,
+    documents: Documents,
     good: Mapping[str, Document],
     skipped: Mapping[str, str],
+    read: Callable[[Iterable[Document], Callable[[int, int], None]], Iterator[EncodedDocument]],
     *,
     segment_tokens: int,
     on_progress: Callable[[int, int], None],
 ) -> AddReport:
-    """Put documents into the index; call inside :meth:`Index.writing`.
+    """Put documents into an index: they are read without its lock, which commits take.
+
+    What others do to the same ids meanwhile is not lost sight of: the last to commit wins.
 
     Args:
-        index: where to.
-        scanner: of the index's model and profile.
+        documents: where to.
         good: by id.
         skipped: reasons by id, for the report.
+        read: turns documents into codes, and calls back with what it read.
         segment_tokens: what is committed at once.
         on_progress: called with the tokens and the characters read since the last call.
 
     Raises:
+        IndexLockedError: another process writes, and goes on writing.
         IndexStorageError: the folder cannot be written; what was committed stays.
     """
-    live = index.snapshot.live
-    unchanged, recoded, unread = [], [], []
-    for document in good.values():
-        segment, entry = live.get(document.id, (None, None))
-        if segment is None or entry is None or entry.hash != text_hash(document.text):
-            unread.append(document)
-        elif entry.metadata == document.metadata:
-            unchanged.append(document.id)
-        else:  # only the metadata changed: the codes are still good
-            old = segment.encoded(entry)
-            recoded.append(replace(old, document=document))
-    scanned = _commit_all(index, scanner, recoded, unread, segment_tokens, on_progress)
-    changed = [d.id for d in (*(c.document for c in recoded), *unread)]
-    return AddReport(
-        added=tuple(i for i in changed if i not in live),
-        updated=tuple(i for i in changed if i in live),
-        unchanged=tuple(unchanged),
-        skipped=skipped,
-        tokens_scanned=scanned,
-    )
-
-
-def _commit_all(
-    index: Index,
-    scanner: Scanner,
-    recoded: Sequence[EncodedDocument],
-    unread: Sequence[Document],
-    segment_tokens: int,
-    on_progress: Callable[[int, int], None],
-) -> int:
-    """Scan what is unread and commit all of it; returns the tokens scanned."""
-    waiting: list[EncodedDocument] = []
-    scanned = n_waiting = 0
+    adding = _Adding(documents, segment_tokens)
+    with documents.writing():  # who cannot write is told before anything is read
+        known = {d.id for d in good.values() if _same_text(documents.index, d)}
+    scanned = 0
 
     def count(tokens: int, characters: int) -> None:
         nonlocal scanned
         scanned += tokens
         on_progress(tokens, characters)
 
-    for coded in chain(recoded, scanner.scan(unread, on_progress=count)):
-        waiting.append(coded)
-        n_waiting += len(coded)
-        if n_waiting >= segment_tokens:
-            index.commit(waiting)
-            waiting, n_waiting = [], 0
-    if waiting:
-        index.commit(waiting)
-    return scanned
+    unread = [d for d in good.values() if d.id not in known]
+    missed = adding.commit_all(read(unread, count), [good[i] for i in good if i in known])
+    if missed:  # deleted or replaced by somebody while others were read
+        adding.commit_all(read(missed, count), [])
+    order = {doc_id: n for n, doc_id in enumerate(good)}
+    return AddReport(
+        added=tuple(sorted(adding.added, key=order.__getitem__)),
+        updated=tuple(sorted(adding.updated, key=order.__getitem__)),
+        unchanged=tuple(adding.unchanged),
+        skipped=skipped,
+        tokens_scanned=scanned,
+    )
+
+
+class _Adding:
+    """The commits of one ``add``, and what became of its documents."""
+
+    def __init__(self, documents: Documents, segment_tokens: int) -> None:
+        self._documents = documents
+        self._segment_tokens = segment_tokens
+        self.added: dict[str, None] = {}
+        self.updated: dict[str, None] = {}
+        self.unchanged: list[str] = []
+
+    def commit_all(
+        self, encoded: Iterable[EncodedDocument], known: Sequence[Document]
+    ) -> list[Document]:
+        """Commit what is read as it comes, and new metadata of what is known.
+
+        Returns:
+            Those of ``known`` that turn out not to be known any more.
+        """
+        waiting: list[EncodedDocument] = []
+        n_waiting = 0
+        missed: list[Document] | None = None
+        for item in encoded:
+            waiting.append(item)
+            n_waiting += len(item)
+            if n_waiting >= self._segment_tokens:
+                missed = self._commit(waiting, known if missed is None else ()) + (missed or [])
+                waiting, n_waiting = [], 0
+        if waiting or (known and missed is None):
+            missed = self._commit(waiting, known if missed is None else ()) + (missed or [])
+        return missed or []
+
+    def _commit(
+        self, waiting: Sequence[EncodedDocument], known: Sequence[Document]
+    ) -> list[Document]:
+        missed, recoded = [], []
+        with self._documents.writing():
+            index = self._documents.index
+            live = index.snapshot.live
+            for document in known:
+                if not _same_text(index, document):
+                    missed.append(document)
+                    continue
+                segment, entry = live[document.id]
+                if entry.metadata == document.metadata:
+                    self.unchanged.append(document.id)
+                else:  # only the metadata changed: the codes are still good
+                    recoded.append(relabelled(segment.encoded(entry), document))
+            there = {i for i in (c.document.id for c in (*recoded, *waiting)) if i in live}
+            if recoded or waiting:
+                index.commit([*recoded, *waiting])
+        for item in (*recoded, *waiting):
+            doc_id = item.document.id
+            into = self.updated if doc_id in there and doc_id not in self.added else self.added
+            into[doc_id] = None
+        return missed
+
+
+def _same_text(index: Index, document: Document) -> bool:
+    found = index.snapshot.live.get(document.id)
+    return found is not None and found[1].hash == text_hash(document.text)

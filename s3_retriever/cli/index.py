@@ -109,7 +109,7 @@ def read_in(report: AddReport, seconds: float) -> str:
 
 def _unread_characters(engine: Engine, documents: Sequence[Document]) -> int:
     """Characters the model will have to read."""
-    from s3_retriever.storage.segments import text_hash
+    from s3_retriever.storage.segment_format import text_hash
 
     live = engine.index.snapshot.live
     return sum(

@@ -6,7 +6,6 @@ the sparse code of its keys, on the host; everything else is dropped before the 
 
 from __future__ import annotations
 
-import copy
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -85,7 +84,6 @@ class Scanner:
         self._reader = ChunkReader(
             llm, card.chunk_prefix, bos=card.bos, chunk_tokens=settings.chunk_tokens
         )
-        self._saes = list(profile.saes)
 
     def scan(
         self,
@@ -152,17 +150,10 @@ class Scanner:
     def _encode(self, index: int, keys: Tensor, chunk: _Chunk) -> None:
         """Code ``keys`` ``(n, d_in)`` and keep the codes on the host."""
         scale = self._profile.card.hookpoints[index].activation_scale
-        sae = self._saes[index] = _on_device(self._saes[index], keys.device)
+        sae = self._profile.on(keys.device).saes[index]
         ids, steps = code_keys(sae, keys, scale)
         chunk.of.ids[chunk.start : chunk.end, index] = ids
         chunk.of.activations[chunk.start : chunk.end, index] = steps
-
-
-def _on_device(sae: TopKSae, device: torch.device) -> TopKSae:
-    """The autoencoder, or a copy where the device is another one."""
-    if sae.W_dec.device == device:
-        return sae
-    return copy.deepcopy(sae).to(device)
 
 
 def code_keys(sae: TopKSae, keys: Tensor, scale: float) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from s3_retriever.profiles.profile import Profile
 from s3_retriever.retrieval.pipeline import Retriever, check_asked
 from s3_retriever.settings import Mode, RetrieveSettings, Scoring
 from s3_retriever.storage.index import Index
-from s3_retriever.storage.segments import text_hash
+from s3_retriever.storage.segment_format import text_hash
 from s3_retriever.storage.view import View
 from s3_retriever.types import Document, Span
 from s3_retriever.validation import problem_of

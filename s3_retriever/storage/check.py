@@ -16,11 +16,12 @@ from s3_retriever.storage.files import read_sealed
 from s3_retriever.storage.folder import IndexFolder
 from s3_retriever.storage.index import Index
 from s3_retriever.storage.manifest import COPY, MANIFEST, Manifest, SegmentRecord
-from s3_retriever.storage.segments import UNREADABLE, Entry, Segment, read_listing
+from s3_retriever.storage.segment_format import UNREADABLE, Entry, read_listing
+from s3_retriever.storage.segments import Segment
 
 __all__ = ["Damage", "damages", "problems", "read_manifest"]
 
-Fate = Literal["whole", "codes lost", "lost"]
+Status = Literal["whole", "codes lost", "lost"]
 """Of a document in a damaged segment. Where only the codes are lost, its text can be read again."""
 
 
@@ -30,23 +31,23 @@ class Damage:
 
     record: SegmentRecord
     reason: str
-    fates: Mapping[str, Fate] = field(default_factory=dict)
+    statuses: Mapping[str, Status] = field(default_factory=dict)
     """Of its live documents by id; empty if not even the listing is left."""
     segment: Segment | None = None
     """What can still be read of it; only documents that are not ``lost`` may be asked for."""
 
-    def ids(self, fate: Fate) -> list[str]:
-        """Documents with this fate."""
-        return [i for i, f in self.fates.items() if f == fate]
+    def ids(self, status: Status) -> list[str]:
+        """Documents with this status."""
+        return [i for i, f in self.statuses.items() if f == status]
 
     def __str__(self) -> str:
-        """One sentence that names the documents that are hurt."""
-        if not self.fates:
+        """One sentence that names the documents that are affected."""
+        if not self.statuses:
             return f"segment {self.record.name} {self.reason}; its documents are unknown"
         parts = [
-            f"{fate}: {', '.join(self.ids(fate))}"
-            for fate in ("lost", "codes lost")
-            if self.ids(fate)
+            f"{status}: {', '.join(self.ids(status))}"
+            for status in ("lost", "codes lost")
+            if self.ids(status)
         ]
         if whole := self.ids("whole"):
             parts.append(f"{len(whole)} of its documents are whole")
@@ -89,8 +90,8 @@ def damages(files: IndexFolder, manifest: Manifest) -> Iterator[Damage]:
             yield _examine(path, record, listing)
         elif record.listing_sha256 and listing is None:
             segment = Segment.open(path, record.listing_sha256)
-            fates: dict[str, Fate] = {e.id: "whole" for e in _live(segment.entries, record)}
-            yield Damage(record, "has a damaged second listing", fates, segment)
+            statuses: dict[str, Status] = {e.id: "whole" for e in _live(segment.entries, record)}
+            yield Damage(record, "has a damaged second listing", statuses, segment)
 
 
 def problems(folder: Path, card: ProfileCard) -> Iterator[str]:
@@ -107,11 +108,11 @@ def problems(folder: Path, card: ProfileCard) -> Iterator[str]:
             Manifest.parse(read_sealed(folder / COPY), folder / COPY)
         except (OSError, IndexStorageError) as e:
             yield f"the second manifest is missing or damaged ({e})"
-    hurt = [str(damage) for damage in damages(files, manifest)]
-    yield from hurt
+    affected = [str(damage) for damage in damages(files, manifest)]
+    yield from affected
     of_search = list(files.search_problems(manifest))
     yield from of_search
-    if hurt or of_search:
+    if affected or of_search:
         return  # what an index says that is damaged is worth nothing
     try:
         index = Index(folder, card)
@@ -135,8 +136,8 @@ def _content_problems(index: Index, card: ProfileCard) -> Iterator[str]:
         found = _blocks(index.candidates, record.name)
         if found != expected:
             yield f"segment {record.name} has {found} of {expected} blocks in the search part"
-    if strangers := set(index.candidates.segments()) - set(snapshot.segments):
-        yield f"the search part holds segments that are no more: {', '.join(sorted(strangers))}"
+    if orphans := set(index.candidates.segments()) - set(snapshot.segments):
+        yield f"the search part holds segments that are no more: {', '.join(sorted(orphans))}"
 
 
 def _blocks(candidates: BlockIndex, segment: str) -> int:
@@ -157,11 +158,12 @@ def _examine(path: Path, record: SegmentRecord, second: bytes | None) -> Damage:
             segment = Segment.open(path, listing=second)
         except IndexStorageError:
             return Damage(record, "is damaged", _all_lost(second, record))
-    fates: dict[str, Fate] = {e.id: _fate(segment, e) for e in _live(segment.entries, record)}
-    return Damage(record, "is damaged", fates, segment)
+    live = _live(segment.entries, record)
+    statuses: dict[str, Status] = {entry.id: _status(segment, entry) for entry in live}
+    return Damage(record, "is damaged", statuses, segment)
 
 
-def _fate(segment: Segment, entry: Entry) -> Fate:
+def _status(segment: Segment, entry: Entry) -> Status:
     try:
         segment.text(entry)
     except (IndexStorageError, ValueError):
@@ -180,7 +182,7 @@ def _second_listing(files: IndexFolder, record: SegmentRecord) -> bytes | None:
     return content if hashlib.sha256(content).hexdigest() == record.listing_sha256 else None
 
 
-def _all_lost(listing: bytes | None, record: SegmentRecord) -> dict[str, Fate]:
+def _all_lost(listing: bytes | None, record: SegmentRecord) -> dict[str, Status]:
     if listing is None:
         return {}
     try:

@@ -41,13 +41,14 @@ def describe(folder: Path | None, snapshot: Snapshot) -> dict[str, Any]:
 
 def parts_of(segments: Iterable[Segment]) -> dict[str, int]:
     """Bytes of the forward store by what they hold."""
-    parts = {"codes": 0, "offsets": 0, "text": 0, "listing": 0, "frequencies": 0}
+    parts = {"codes": 0, "offsets": 0, "text": 0, "listing": 0, "frequencies": 0, "bounds": 0}
     for segment in segments:
         parts["codes"] += segment.ids.nbytes + segment.activations.nbytes
         parts["offsets"] += segment.starts.nbytes + segment.ends.nbytes
         parts["text"] += sum(e.text[1] - e.text[0] for e in segment.entries)
         parts["listing"] += 2 * len(segment.listing())
         parts["frequencies"] += segment.df.nbytes
+        parts["bounds"] += segment.bounds_nbytes
     return parts
 
 

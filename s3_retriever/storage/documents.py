@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from s3_retriever.types import Document
 
 __all__ = ["Documents"]
 
+_WAIT = 10.0
+"""Seconds: a commit takes a moment; what takes longer (compaction, repair) is not waited for."""
+
 
 class Documents:
     """Reads and changes the documents of an index; threads of this process take turns to write."""
@@ -25,6 +29,17 @@ class Documents:
         """Other processes that write get an error while this one does."""
         self.index = index
         self.write_lock = threading.RLock()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the one that writes: threads take turns, another process is waited for a while.
+
+        Raises:
+            IndexLockedError: another process goes on writing.
+            IndexStorageError: the folder is not writable.
+        """
+        with self.write_lock, self.index.writing(wait=_WAIT):
+            yield
 
     @property
     def view(self) -> View:

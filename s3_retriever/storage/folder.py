@@ -156,13 +156,13 @@ def make_index_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        strangers = {p.name for p in folder.iterdir() if not p.name.startswith("tantivy")}
+        orphans = {p.name for p in folder.iterdir() if not p.name.startswith("tantivy")}
     except OSError as e:
         raise IndexStorageError(f"cannot create an index in {folder}: {e}") from e
     ours = {"segments", "namespaces", f"{MANIFEST}.tmp", _SEAL, f"{_SEAL}.tmp", *LOCK_FILES}
-    if strangers - ours:
+    if orphans - ours:
         raise IndexStorageError(
-            f"{folder} is not empty and holds no index ({min(strangers - ours)}, ...); "
+            f"{folder} is not empty and holds no index ({min(orphans - ours)}, ...); "
             "give a new or empty folder"
         )
 

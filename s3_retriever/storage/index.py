@@ -24,6 +24,8 @@ from s3_retriever.storage.files import write_durably
 from s3_retriever.storage.folder import IndexFolder, make_index_folder
 from s3_retriever.storage.lock import writer_lock
 from s3_retriever.storage.manifest import MANIFEST, SCHEMA, Manifest, SegmentRecord
+from s3_retriever.storage.merging import LiveSegment, taken_along, worn_out
+from s3_retriever.storage.opening import BlockIndexFactory, Opener
 from s3_retriever.storage.segments import Segment
 from s3_retriever.storage.snapshot import Snapshot
 from s3_retriever.storage.view import View
@@ -46,6 +48,7 @@ class Index:
         weights: str | None = None,
         *,
         view: View | None = None,
+        engine: BlockIndexFactory = TantivyIndex.open,
     ) -> None:
         """Open the index in ``folder``, or make ready to create one; ``None`` is in memory.
 
@@ -55,6 +58,7 @@ class Index:
             weights: ``weights_digest`` of the model that will read texts for it, up to the
                 profile's last layer; ``None`` if none will.
             view: what was found in a folder that does not open any more (for repair).
+            engine: opens the search part.
 
         Raises:
             IndexStorageError: the folder cannot be used, or its files are damaged.
@@ -65,13 +69,14 @@ class Index:
         self.card = card
         self._weights = weights
         self._files = IndexFolder(folder) if folder is not None else None
+        self._opener = Opener(self._files, card, weights, engine)
         self._publishing = threading.Lock()
         self._stamp = self._look()
         if view is not None:
             view.snapshot.manifest.check(card, weights, f"index {folder}")
         elif self._files is not None and self._stamp is None:
             make_index_folder(self._files.path)
-        self._view = view or self._load(None)
+        self._view = view or self._opener.load(None)
 
     @property
     def view(self) -> View:
@@ -100,7 +105,7 @@ class Index:
         with self._publishing:
             if stamp == self._stamp:  # another thread was faster
                 return
-            self._view = self._load(self._view)
+            self._view = self._opener.load(self._view)
             self._stamp = stamp  # of before the load: a commit during it is seen the next time
 
     @property
@@ -128,8 +133,11 @@ class Index:
         self._weights = self.weights or manifest.weights
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self, wait: float = 0) -> Iterator[None]:
         """Hold the writer's lock; other processes and threads get an error at once.
+
+        Args:
+            wait: seconds that whoever writes now may take to finish.
 
         Raises:
             IndexLockedError: names the process that writes.
@@ -138,9 +146,9 @@ class Index:
         if self._files is None:
             yield
             return
-        with writer_lock(self._files.path):
+        with writer_lock(self._files.path, wait):
             self.refresh()
-            self._mend()
+            self._recover()
             try:
                 yield
             except BaseException:
@@ -157,27 +165,67 @@ class Index:
             IndexStorageError: the disk is full, say; the index is as it was before.
         """
         snapshot = self.snapshot
+        before = {record.name: record for record in snapshot.manifest.segments}
         gone = {i for i in [*delete, *(c.document.id for c in coded)] if i in snapshot.live}
         segments = dict(snapshot.segments)
-        new = []
-        if coded:
-            segment, record = self._write_segment(coded)
-            segments[record.name] = segment
-            new.append(record)
-        marked = [_without(r, segments[r.name], gone) for r in snapshot.manifest.segments]
+        marked = [_without(r, segments[r.name], gone) for r in before.values()]
         kept = [r for r in marked if len(r.deleted) < len(segments[r.name].entries)]
-        manifest = self._next([*kept, *new])
+        records = []
+        for part in self._parts(kept, coded):
+            if isinstance(part, SegmentRecord):
+                records.append(part)
+            else:
+                segment, record = self._write_segment(part)
+                segments[record.name] = segment
+                records.append(record)
+        new = [record for record in records if record.name not in before]
+        manifest = self._next(records)
         candidates: BlockIndex = self.candidates
         if manifest.generation == 1:
-            candidates = self._open_candidates(manifest, create=True)
+            candidates = self._opener.search_part(manifest, create=True)
         if new:
             candidates = self._with_blocks(candidates, new, segments)
         self._publish(manifest, segments, candidates)
 
-        dead = {r.name for r in marked} - {r.name for r in kept}
-        before = {r.name: r for r in snapshot.manifest.segments}
-        hurt = {r.name: set(r.deleted) - set(before[r.name].deleted) for r in kept}
-        self._after_commit(dead, {name: numbers for name, numbers in hurt.items() if numbers})
+        staying = [record for record in records if record.name in before]
+        affected = {r.name: set(r.deleted) - set(before[r.name].deleted) for r in staying}
+        dead = set(before) - {record.name for record in staying}
+        self._after_commit(dead, {name: numbers for name, numbers in affected.items() if numbers})
+
+    def _parts(
+        self, kept: Sequence[SegmentRecord], coded: Sequence[EncodedDocument]
+    ) -> Iterator[SegmentRecord | list[EncodedDocument]]:
+        """Segments that stay, and documents of those that are written anew, in order.
+
+        A segment that is damaged stays as it is: doctor has to see it.
+        """
+        live = [LiveSegment(r, _live_tokens(self.snapshot.segments[r.name], r)) for r in kept]
+        n_taken = taken_along(live, sum(map(len, coded))) if coded else 0
+        at = len(live) - n_taken
+        for segment in live[:at]:
+            again = self._sound_documents(segment.record) if worn_out(segment) else None
+            yield segment.record if again is None else again
+        together: list[EncodedDocument] = []
+        for segment in live[at:]:
+            again = self._sound_documents(segment.record)
+            if again is not None:
+                together += again
+                continue
+            if together:
+                yield together
+                together = []
+            yield segment.record
+        if together or coded:
+            yield [*together, *coded]
+
+    def _sound_documents(self, record: SegmentRecord) -> list[EncodedDocument] | None:
+        """The live documents of a segment; ``None`` if one is not as it was written."""
+        segment = self.snapshot.segments[record.name]
+        gone = set(record.deleted)
+        entries = [e for n, e in enumerate(segment.entries) if n not in gone]
+        if not all(segment.is_sound(entry) for entry in entries):
+            return None
+        return [segment.encoded(entry) for entry in entries]
 
     def replace(self, parts: Iterable[SegmentRecord | Sequence[EncodedDocument]]) -> None:
         """Make the index consist of ``parts``, in that order; call inside :meth:`writing`.
@@ -203,7 +251,7 @@ class Index:
         if self._files is not None:
             name = f"tantivy-{manifest.generation:08d}"
             manifest = manifest.model_copy(update={"search": name})
-        empty = self._open_candidates(manifest, create=True)
+        empty = self._opener.search_part(manifest, create=True)
         candidates = self._with_blocks(empty, manifest.segments, segments)
         self._publish(manifest, segments, candidates)
         self._after_commit(set(), {})
@@ -234,18 +282,18 @@ class Index:
             self._view = View(Snapshot(manifest, kept), candidates)
             self._stamp = self._look()
 
-    def _after_commit(self, dead: set[str], hurt: Mapping[str, Iterable[int]]) -> None:
+    def _after_commit(self, dead: set[str], affected: Mapping[str, Iterable[int]]) -> None:
         """Take out of the search part what the commit made superfluous, and seal it.
 
         What fails here costs space and no truth: the next writer does it again.
         """
         view = self._view
         try:
-            if dead or hurt:
+            if dead or affected:
                 with view.candidates.changing() as writer:
                     for name in dead:
                         writer.delete_segment(name)
-                    for name, numbers in hurt.items():
+                    for name, numbers in affected.items():
                         writer.delete(name, numbers)
                 with self._publishing:
                     self._view = View(view.snapshot, view.candidates.renewed())
@@ -256,7 +304,7 @@ class Index:
         except (OSError, IndexStorageError) as e:
             logger.warning("what was deleted still takes space, until the next write: %s", e)
 
-    def _mend(self) -> None:
+    def _recover(self) -> None:
         """Put right what a writer left that died; a sealed search part needs nothing."""
         assert self._files is not None
         manifest = self.snapshot.manifest
@@ -268,14 +316,14 @@ class Index:
             return
         known = {record.name: record for record in manifest.segments}
         dead = set(self.candidates.segments()) - set(known)
-        hurt = {
+        affected = {
             name: record.deleted
             for name, record in known.items()
             if record.deleted
             and self.candidates.segment_blocks(name)
             > _live_blocks(self.snapshot.segments[name], record)
         }
-        self._after_commit(dead, hurt)
+        self._after_commit(dead, affected)
 
     def _write_segment(self, coded: Sequence[EncodedDocument]) -> tuple[Segment, SegmentRecord]:
         number = self.snapshot.manifest.generation + 1
@@ -324,86 +372,6 @@ class Index:
             return None
         return found.st_ino, found.st_mtime_ns, found.st_size
 
-    def _load(self, before: View | None) -> View:
-        """The state on disk; what ``before`` has open is used again."""
-        while True:
-            manifest = Manifest.read(self._files.path) if self._files is not None else None
-            if manifest is None:
-                return View(Snapshot(self._empty_manifest(), {}), self._open_candidates(None))
-            manifest.check(self.card, self._weights, f"index {self.folder}")
-            try:
-                view = self._open_view(manifest, before)
-            except IndexStorageError:
-                # a writer may have replaced files since the manifest was read: look again
-                if self._read_again() == manifest:
-                    raise
-            else:
-                if self._read_again() == manifest:
-                    return view
-                before = view
-
-    def _read_again(self) -> Manifest | None:
-        assert self._files is not None
-        return Manifest.read(self._files.path)
-
-    def _open_view(self, manifest: Manifest, before: View | None) -> View:
-        opened = before.snapshot.segments if before else {}
-        segments = {r.name: opened.get(r.name) or self._open(r) for r in manifest.segments}
-        for record in manifest.segments:
-            if record.deleted and record.deleted[-1] >= len(segments[record.name].entries):
-                raise IndexStorageError(
-                    f"{self.folder}/{MANIFEST} is damaged: it deletes documents of segment "
-                    f"{record.name} that do not exist"
-                )
-        if (
-            before
-            and before.snapshot.manifest.generation > 0
-            and (before.snapshot.manifest.search == manifest.search)
-        ):
-            candidates = before.candidates.renewed()
-        else:
-            candidates = self._open_candidates(manifest)
-        snapshot = Snapshot(manifest, segments)
-        if candidates.n_blocks() < snapshot.n_blocks:
-            raise IndexStorageError(
-                f"the search part of the index in {self.folder} has {candidates.n_blocks()} of "
-                f"{snapshot.n_blocks} blocks; rebuild it with: s3-retriever doctor --repair"
-            )
-        return View(snapshot, candidates)
-
-    def _open_candidates(self, manifest: Manifest | None, *, create: bool = False) -> TantivyIndex:
-        card = self.card
-        folder = self._files.search(manifest) if self._files and manifest else None
-        return TantivyIndex.open(folder, len(card.hookpoints), card.n_latents, create=create)
-
-    def _open(self, record: SegmentRecord) -> Segment:
-        assert self._files is not None
-        path = self._files.segment(record.name)
-        if path.exists() and path.stat().st_size != record.n_bytes:
-            raise IndexStorageError(
-                f"segment {path} has {path.stat().st_size} bytes instead of "
-                f"{record.n_bytes}; run: s3-retriever doctor"
-            )
-        segment = Segment.open(path, record.listing_sha256)
-        if not segment.suits(self.card):
-            raise IndexStorageError(
-                f"segment {path} has codes of another shape than profile "
-                f"{self.card.name!r}; run: s3-retriever doctor"
-            )
-        return segment
-
-    def _empty_manifest(self) -> Manifest:
-        card = self.card
-        return Manifest(
-            schema_version=SCHEMA,
-            fingerprint=card.fingerprint,
-            profile=card.name,
-            model=card.model,
-            tokenizer=card.tokenizer_sha256,
-            weights=self._weights,
-            generation=0,
-        )
-
 
 def _without(record: SegmentRecord, segment: Segment, gone: set[str]) -> SegmentRecord:
     """The record with the documents of ``gone`` marked as deleted."""
@@ -412,6 +380,11 @@ def _without(record: SegmentRecord, segment: Segment, gone: set[str]) -> Segment
     if not ordinals:
         return record
     return record.model_copy(update={"deleted": tuple(sorted(before | ordinals))})
+
+
+def _live_tokens(segment: Segment, record: SegmentRecord) -> int:
+    gone = set(record.deleted)
+    return sum(e.n_tokens for n, e in enumerate(segment.entries) if n not in gone)
 
 
 def _live_blocks(segment: Segment, record: SegmentRecord) -> int:

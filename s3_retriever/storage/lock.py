@@ -18,14 +18,18 @@ LOCK_FILES = ("writer.lock", "writer.txt")
 
 
 @contextmanager
-def writer_lock(folder: Path) -> Iterator[None]:
+def writer_lock(folder: Path, wait: float = 0) -> Iterator[None]:
     """Hold the lock of the index in ``folder``; it ends with the process, however that ends.
+
+    Args:
+        folder: of the index.
+        wait: seconds that whoever holds it now may take.
 
     Raises:
         IndexLockedError: another process or thread holds it; says which process, on which host.
         IndexStorageError: the folder is not writable.
     """
-    lock = filelock.FileLock(folder / LOCK_FILES[0], timeout=0)
+    lock = filelock.FileLock(folder / LOCK_FILES[0], timeout=wait, poll_interval=0.02)
     holder = folder / LOCK_FILES[1]
     try:
         lock.acquire()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from s3_retriever.storage.files import sync_folder
 from s3_retriever.storage.folder import IndexFolder
 from s3_retriever.storage.index import Index
 from s3_retriever.storage.manifest import Manifest, SegmentRecord
+from s3_retriever.storage.segments import relabelled
 from s3_retriever.types import Document, EncodedDocument
 from s3_retriever.validation import problem_of, stored_metadata
 
@@ -100,7 +101,7 @@ def update_metadata(index: Index, changes: Mapping[str, Mapping[str, Any]]) -> i
                 segment, entry = live[doc_id]
                 old = segment.encoded(entry)
                 document = Document(doc_id, old.document.text, stored_metadata(metadata))
-                coded.append(replace(old, document=document))
+                coded.append(relabelled(old, document))
         if coded:
             index.commit(coded)
         return len(coded)
@@ -119,7 +120,7 @@ def compact(index: Index, target_tokens: int = TARGET_TOKENS) -> Compaction:
     with index.writing():
         before = index.snapshot.manifest.segments
         dead = index.candidates.n_dead_blocks()  # of segments that were dropped as a whole, too
-        if dead or not _is_compact(before, target_tokens):
+        if dead or not _is_compact(index, before, target_tokens):
             index.replace(_parts(index, before, target_tokens))
         after = index.snapshot.manifest.segments
         return Compaction(
@@ -225,11 +226,16 @@ def _is_small(record: SegmentRecord, target_tokens: int) -> bool:
     return record.n_tokens < target_tokens // 2
 
 
-def _is_compact(records: Sequence[SegmentRecord], target_tokens: int) -> bool:
+def _is_compact(index: Index, records: Sequence[SegmentRecord], target_tokens: int) -> bool:
     small = [_is_small(record, target_tokens) for record in records]
     neighbours = any(a and b for a, b in pairwise(small))
-    old = any(record.listing_sha256 is None for record in records)
+    old = any(_is_old(index, record) for record in records)
     return not (neighbours or old or any(record.deleted for record in records))
+
+
+def _is_old(index: Index, record: SegmentRecord) -> bool:
+    """Whether a segment is of an older schema: without a second listing or stored bounds."""
+    return record.listing_sha256 is None or not index.snapshot.segments[record.name].has_bounds
 
 
 def _parts(
@@ -243,7 +249,7 @@ def _parts(
         alone = not waiting and not (
             number + 1 < len(records) and _is_small(records[number + 1], target_tokens)
         )
-        sound = record.listing_sha256 is not None and not record.deleted
+        sound = not _is_old(index, record) and not record.deleted
         if sound and (alone or not _is_small(record, target_tokens)):
             if waiting:
                 yield waiting

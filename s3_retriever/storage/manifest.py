@@ -17,7 +17,7 @@ from s3_retriever.storage.files import read_sealed, write_sealed
 
 __all__ = ["COPY", "MANIFEST", "SCHEMA", "Manifest", "SegmentRecord"]
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the index format. 1 had no checksums inside segments and manifest; it is read, and
 the next commit writes 2."""
 

@@ -60,34 +60,36 @@ def repair(folder: Path, card: ProfileCard, rescan: Rescan | None = None) -> Rep
     files = IndexFolder(folder)
     with writer_lock(folder):
         manifest = read_manifest(folder, repair=True)
-        hurt = {damage.record.name: damage for damage in damages(files, manifest)}
+        affected = {damage.record.name: damage for damage in damages(files, manifest)}
         segments = {
             record.name: Segment.open(files.segment(record.name), record.listing_sha256)
             for record in manifest.segments
-            if record.name not in hurt
+            if record.name not in affected
         }
         nothing = TantivyIndex.open(None, len(card.hookpoints), card.n_latents)
         index = Index(folder, card, view=View(Snapshot(manifest, segments), nothing))
-        for damage in hurt.values():
+        for damage in affected.values():
             _keep_aside(files, damage.record)
         files.remove_unnamed(manifest)
         read: list[str] = []
 
         def parts() -> Iterator[SegmentRecord | Sequence[EncodedDocument]]:
             for record in manifest.segments:
-                if record.name not in hurt:
+                if record.name not in affected:
                     yield record
-                elif coded := _rescued(hurt[record.name], rescan):
-                    read.extend(i for i in hurt[record.name].ids("codes lost") if rescan)
+                elif coded := _rescued(affected[record.name], rescan):
+                    read.extend(i for i in affected[record.name].ids("codes lost") if rescan)
                     yield coded
 
         index.replace(parts())
-    lost = {i for d in hurt.values() for fate in ("lost", "codes lost") for i in d.ids(fate)}
+    lost = {
+        i for d in affected.values() for status in ("lost", "codes lost") for i in d.ids(status)
+    }
     return Repaired(
-        kept=tuple(i for d in hurt.values() for i in d.ids("whole")),
+        kept=tuple(i for d in affected.values() for i in d.ids("whole")),
         rescanned=tuple(read),
         lost=tuple(sorted(lost - set(read))),
-        unknown=tuple(name for name, damage in hurt.items() if not damage.fates),
+        unknown=tuple(name for name, damage in affected.items() if not damage.statuses),
     )
 
 
@@ -96,7 +98,7 @@ def _rescued(damage: Damage, rescan: Rescan | None) -> list[EncodedDocument]:
     segment = damage.segment
     if segment is None:
         return []
-    entries = {entry.id: entry for entry in segment.entries if entry.id in damage.fates}
+    entries = {entry.id: entry for entry in segment.entries if entry.id in damage.statuses}
     unread = [
         Document(i, segment.text(entries[i]), entries[i].metadata) for i in damage.ids("codes lost")
     ]

@@ -9,77 +9,35 @@ stands once more in a file beside it, so that damage to one of the two leaves ev
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from s3_retriever.errors import IndexStorageError
 from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.search.base import BLOCK_TOKENS, Block
 from s3_retriever.storage.files import write_durably
+from s3_retriever.storage.segment_format import (
+    UNREADABLE,
+    Entry,
+    check_arrays,
+    codes_digest,
+    map_arrays,
+    read_listing,
+    text_hash,
+    write_listing,
+)
 from s3_retriever.text import find_bounds, language_of, whole_words
 from s3_retriever.types import Document, EncodedDocument, TextBounds
 
-__all__ = ["Entry", "Segment", "read_listing", "text_hash"]
+__all__ = ["Segment", "relabelled"]
 
-_DTYPES = {"U8": np.uint8, "U16": np.uint16, "U32": np.uint32}
-_KINDS: dict[str, tuple[tuple[Any, ...], int]] = {
-    "ids": ((np.uint16, np.uint32), 3),
-    "activations": ((np.uint8,), 3),
-    "starts": ((np.uint32,), 1),
-    "ends": ((np.uint32,), 1),
-    "df": ((np.uint32,), 2),
-    "text": ((np.uint8,), 1),
-    "documents": ((np.uint8,), 1),
-}
-"""Types and number of dimensions of each array."""
-
-UNREADABLE = (
-    OSError,
-    SafetensorError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-)
-"""What a file that is no segment can raise on the way."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Where one document lies in its segment."""
-
-    id: str
-    tokens: tuple[int, int]
-    """Rows of the token arrays."""
-    text: tuple[int, int]
-    """Bytes of the text blob."""
-    first_block: int
-    """Number of its first block in the segment."""
-    hash: str
-    """:func:`text_hash` of the text."""
-    metadata: Mapping[str, Any]
-    codes: str | None = None
-    """:meth:`Segment.codes_digest`; ``None`` in files of schema version 1."""
-
-    @property
-    def n_tokens(self) -> int:
-        """Tokens of the document."""
-        return self.tokens[1] - self.tokens[0]
-
-    @property
-    def n_blocks(self) -> int:
-        """Blocks of the document."""
-        return -(-self.n_tokens // BLOCK_TOKENS)
+_REMEMBERED = 256
+"""Documents of older files whose bounds are kept once they are found."""
 
 
 class Segment:
@@ -94,6 +52,9 @@ class Segment:
         self.ends = arrays["ends"]
         self.df = arrays["df"]
         self._text = arrays["text"]
+        self._sentences = arrays.get("sentences")
+        self._paragraphs = arrays.get("paragraphs")
+        self._found: dict[str, TextBounds] = {}
         self.entries = tuple(entries)
         self._sound: set[tuple[int, int]] = set()
         self._decoded: tuple[Entry, str] | None = None
@@ -103,9 +64,10 @@ class Segment:
         """Join coded documents into one segment in memory."""
         entries = []
         texts = []
-        token = byte = block = 0
+        token = byte = block = sentence = paragraph = 0
         for item in coded:
             text = item.document.text.encode("utf-8")
+            bounds = item.bounds
             entry = Entry(
                 id=item.document.id,
                 tokens=(token, token + len(item)),
@@ -113,8 +75,19 @@ class Segment:
                 first_block=block,
                 hash=text_hash(item.document.text),
                 metadata=dict(item.document.metadata),
-                codes=_codes_digest(item.ids, item.activations, item.starts, item.ends),
+                codes=codes_digest(
+                    item.ids,
+                    item.activations,
+                    item.starts,
+                    item.ends,
+                    bounds.sentences,
+                    bounds.paragraphs,
+                ),
+                sentences=(sentence, sentence + len(bounds.sentences)),
+                paragraphs=(paragraph, paragraph + len(bounds.paragraphs)),
             )
+            sentence += len(bounds.sentences)
+            paragraph += len(bounds.paragraphs)
             entries.append(entry)
             texts.append(text)
             token, byte, block = entry.tokens[1], entry.text[1], block + entry.n_blocks
@@ -126,12 +99,14 @@ class Segment:
             "ends": np.concatenate([item.ends for item in coded]),
             "df": _document_frequencies(ids, n_latents),
             "text": np.frombuffer(b"".join(texts), dtype=np.uint8),
+            "sentences": np.concatenate([item.bounds.sentences for item in coded]),
+            "paragraphs": np.concatenate([item.bounds.paragraphs for item in coded]),
         }
         return cls(name, arrays, entries)
 
     def listing(self) -> bytes:
         """The documents as JSON: what the file and the one beside it hold."""
-        return json.dumps([_entry_to_json(e) for e in self.entries]).encode()
+        return write_listing(self.entries)
 
     def write(self, path: Path) -> tuple[str, str]:
         """Write the segment durably; returns the SHA-256 of the file and of its listing.
@@ -149,6 +124,8 @@ class Segment:
             "text": self._text,
             "documents": np.frombuffer(listing, dtype=np.uint8),
         }
+        if self._sentences is not None and self._paragraphs is not None:
+            tensors |= {"sentences": self._sentences, "paragraphs": self._paragraphs}
         content = save({name: np.ascontiguousarray(t) for name, t in tensors.items()})
         write_durably(path, content)
         return hashlib.sha256(content).hexdigest(), hashlib.sha256(listing).hexdigest()
@@ -168,12 +145,12 @@ class Segment:
             IndexStorageError: the file is missing, truncated, changed, or not a segment.
         """
         try:
-            arrays = _map(path)
+            arrays = map_arrays(path)
             listing = bytes(arrays["documents"]) if listing is None else listing
             if listing_sha256 not in (None, hashlib.sha256(listing).hexdigest()):
                 raise ValueError("its listing of documents was changed")
             entries = read_listing(listing)
-            _check(arrays, entries)
+            check_arrays(arrays, entries)
         except UNREADABLE as e:
             raise IndexStorageError(
                 f"segment {path} is missing or damaged ({e}); run: s3-retriever doctor"
@@ -226,9 +203,11 @@ class Segment:
     def codes_digest(self, entry: Entry) -> str:
         """Digest of the document's codes and offsets as they are in the file now."""
         rows = slice(*entry.tokens)
-        return _codes_digest(
-            self.ids[rows], self.activations[rows], self.starts[rows], self.ends[rows]
-        )
+        arrays = [self.ids[rows], self.activations[rows], self.starts[rows], self.ends[rows]]
+        if self.has_bounds:
+            bounds = self.bounds(entry)
+            arrays += [bounds.sentences, bounds.paragraphs]
+        return codes_digest(*arrays)
 
     def suits(self, card: ProfileCard) -> bool:
         """Whether the arrays have the profile's sizes."""
@@ -245,6 +224,8 @@ class Segment:
             return True
         length = len(self.text(entry))
         inside = bool((starts <= ends).all()) and int(ends.max()) <= length
+        bounds = self.bounds(entry)
+        inside &= all(_in_order(b, length) for b in (bounds.sentences, bounds.paragraphs))
         return inside and int(ids.max(initial=0)) < n_latents
 
     def blocks(self, without: Collection[int] = ()) -> Iterator[Block]:
@@ -269,8 +250,40 @@ class Segment:
         return first, min(first + BLOCK_TOKENS, entry.tokens[1])
 
     def bounds(self, entry: Entry) -> TextBounds:
-        """Where the document's sentences and paragraphs stand."""
-        return find_bounds(self.text(entry), language_of(entry.metadata))
+        """Where the document's sentences and paragraphs stand.
+
+        They are stored since schema version 3; of older files they are found in the text.
+        """
+        if self._sentences is not None and self._paragraphs is not None:
+            assert entry.sentences is not None
+            assert entry.paragraphs is not None
+            return TextBounds(
+                self._sentences[slice(*entry.sentences)], self._paragraphs[slice(*entry.paragraphs)]
+            )
+        if entry.id not in self._found:
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            self._found[entry.id] = find_bounds(self.text(entry), language_of(entry.metadata))
+        return self._found[entry.id]
+
+    @property
+    def bounds_nbytes(self) -> int:
+        """Bytes of the stored bounds."""
+        stored = (self._sentences, self._paragraphs)
+        return sum(array.nbytes for array in stored if array is not None)
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether bounds of sentences are stored: since schema version 3."""
+        return self._sentences is not None
+
+    def is_sound(self, entry: Entry) -> bool:
+        """Whether a document's text and codes are what was written, as far as that is known."""
+        try:
+            self.text(entry)
+        except (IndexStorageError, ValueError):
+            return False
+        return entry.codes is None or self.codes_digest(entry) == entry.codes
 
     def encoded(self, entry: Entry) -> EncodedDocument:
         """The document with its codes, as the scan made it."""
@@ -285,25 +298,18 @@ class Segment:
         )
 
 
-def read_listing(content: bytes) -> list[Entry]:
-    """The documents that :meth:`Segment.listing` wrote.
+def relabelled(encoded: EncodedDocument, document: Document) -> EncodedDocument:
+    """The same text with other metadata; where they name another language, with other sentences.
 
-    Raises:
-        ValueError, KeyError, TypeError, OverflowError, RecursionError: it is no listing.
+    Args:
+        encoded: as it was.
+        document: of the same id and text.
     """
-    return [_entry_from_json(record) for record in json.loads(content)]
-
-
-def text_hash(text: str) -> str:
-    """SHA-256 of the text's UTF-8."""
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
-
-
-def _codes_digest(*arrays: np.ndarray) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+    language = language_of(document.metadata)
+    bounds = encoded.bounds
+    if language != language_of(encoded.document.metadata):
+        bounds = find_bounds(document.text, language)
+    return replace(encoded, document=document, bounds=bounds)
 
 
 def _document_frequencies(ids: np.ndarray, n_latents: int) -> np.ndarray:
@@ -313,71 +319,8 @@ def _document_frequencies(ids: np.ndarray, n_latents: int) -> np.ndarray:
     ).astype(np.uint32)
 
 
-def _map(path: Path) -> dict[str, np.ndarray]:
-    with safe_open(path, framework="np") as file:  # checks the header against the file's size
-        names = set(file.keys())
-    if names != set(_KINDS):
-        raise ValueError(f"holds {sorted(names)} instead of {sorted(_KINDS)}")
-    with path.open("rb") as raw:
-        length = int.from_bytes(raw.read(8), "little")
-        header = json.loads(raw.read(length))
-    whole = np.memmap(path, dtype=np.uint8, mode="r")
-    arrays = {}
-    for name in _KINDS:
-        first, last = header[name]["data_offsets"]
-        piece = whole[8 + length + first : 8 + length + last]
-        dtype = np.dtype(_DTYPES[header[name]["dtype"]])
-        if piece.ctypes.data % dtype.itemsize:  # safetensors aligns widest first; foreign may not
-            piece = piece.copy()
-        arrays[name] = piece.view(dtype).reshape(header[name]["shape"])
-    return arrays
-
-
-def _check(arrays: Mapping[str, np.ndarray], entries: Sequence[Entry]) -> None:
-    """The arrays have their types, and every range of every entry lies inside them, in order."""
-    for name, (dtypes, ndim) in _KINDS.items():
-        if arrays[name].dtype not in dtypes or arrays[name].ndim != ndim:
-            raise ValueError(f"{name} is {arrays[name].dtype} with {arrays[name].ndim} dimensions")
-    if arrays["df"].shape[0] != arrays["ids"].shape[1]:
-        raise ValueError("df and ids of different hookpoints")
-    n = len(arrays["starts"])
-    if not len(arrays["ends"]) == len(arrays["ids"]) == len(arrays["activations"]) == n:
-        raise ValueError("token arrays of different lengths")
-    if arrays["ids"].shape != arrays["activations"].shape or arrays["ids"].ndim != 3:
-        raise ValueError("ids and activations of different shapes")
-    token = byte = block = 0
-    for entry in entries:
-        if entry.tokens[0] != token or entry.text[0] != byte or entry.first_block != block:
-            raise ValueError(f"document {entry.id!r} is out of place")
-        token, byte = entry.tokens[1], entry.text[1]
-        block += entry.n_blocks
-        if entry.n_tokens < 0 or entry.text[1] < entry.text[0]:
-            raise ValueError(f"document {entry.id!r} has a negative length")
-    if token != n or byte != len(arrays["text"]):
-        raise ValueError("the documents do not cover the file")
-
-
-def _entry_to_json(entry: Entry) -> dict[str, Any]:
-    record = {
-        "id": entry.id,
-        "tokens": entry.tokens,
-        "text": entry.text,
-        "first_block": entry.first_block,
-        "hash": entry.hash,
-        "metadata": dict(entry.metadata),
-    }
-    return record if entry.codes is None else record | {"codes": entry.codes}
-
-
-def _entry_from_json(record: Mapping[str, Any]) -> Entry:
-    first, last = record["tokens"]
-    text_first, text_last = record["text"]
-    return Entry(
-        id=str(record["id"]),
-        tokens=(int(first), int(last)),
-        text=(int(text_first), int(text_last)),
-        first_block=int(record["first_block"]),
-        hash=str(record["hash"]),
-        metadata=dict(record["metadata"]),
-        codes=None if (codes := record.get("codes")) is None else str(codes),
-    )
+def _in_order(bounds: np.ndarray, length: int) -> bool:
+    """Whether ranges ascend, hold something and lie in a text."""
+    flat = bounds.astype(np.int64).ravel()
+    ascending = bool((flat[1:] >= flat[:-1]).all()) and bool((bounds[:, 0] < bounds[:, 1]).all())
+    return ascending and int(flat.max(initial=0)) <= length

@@ -11,7 +11,8 @@ import numpy as np
 
 from s3_retriever.storage.folder import IndexFolder
 from s3_retriever.storage.manifest import Manifest
-from s3_retriever.storage.segments import Entry, Segment
+from s3_retriever.storage.segment_format import Entry
+from s3_retriever.storage.segments import Segment
 from s3_retriever.types import Document, Metadata
 
 __all__ = ["Snapshot", "read_snapshot"]

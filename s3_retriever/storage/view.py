@@ -14,7 +14,8 @@ import numpy as np
 from s3_retriever.search.base import BlockHit, BlockIndex, FeatureWeights, Hit
 from s3_retriever.search.filters import Filter, compile_filter
 from s3_retriever.storage.base import BlockCodes
-from s3_retriever.storage.segments import Entry, Segment
+from s3_retriever.storage.segment_format import Entry
+from s3_retriever.storage.segments import Segment
 from s3_retriever.storage.snapshot import Snapshot
 from s3_retriever.types import Document, Metadata, SpanRef, TextBounds, TokenBatch, TokenRange
 

@@ -1,4 +1,4 @@
-"""Doctor: every changed byte is noticed, and what is hurt is told and mended."""
+"""Doctor: every changed byte is noticed, and what is affected is told and repaired."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def place_of(folder: Path, piece: bytes) -> tuple[Path, int]:
 def test_damage_is_located(folder: Path, card: ProfileCard) -> None:
     flip(*place_of(folder, b"because of"))
     (damage,) = damages(IndexFolder(folder), Manifest.read(folder))
-    assert damage.fates == {"roses": "whole", "sky": "lost", "coal": "whole"}
+    assert damage.statuses == {"roses": "whole", "sky": "lost", "coal": "whole"}
     assert "lost: sky; 2 of its documents are whole" in str(damage)
     index = Index(folder, card)
     with pytest.raises(IndexStorageError, match=r"'sky'.*doctor"):
@@ -122,7 +122,7 @@ def test_lost_codes_are_told_from_lost_text(folder: Path, card: ProfileCard) -> 
     codes = code("coal", TEXTS["coal"], seed=2).activations.tobytes()
     flip(*place_of(folder, codes))
     (damage,) = damages(IndexFolder(folder), Manifest.read(folder))
-    assert damage.fates == {"roses": "whole", "sky": "whole", "coal": "codes lost"}
+    assert damage.statuses == {"roses": "whole", "sky": "whole", "coal": "codes lost"}
 
 
 def test_documents_are_known_though_the_file_is_not(folder: Path, card: ProfileCard) -> None:
@@ -130,8 +130,8 @@ def test_documents_are_known_though_the_file_is_not(folder: Path, card: ProfileC
     first.unlink()
     overwrite(second, b"nonsense" + second.read_bytes()[8:])
     one, two = damages(IndexFolder(folder), Manifest.read(folder))
-    assert one.fates == dict.fromkeys(TEXTS, "lost")
-    assert two.fates == {"new": "lost"}
+    assert one.statuses == dict.fromkeys(TEXTS, "lost")
+    assert two.statuses == {"new": "lost"}
 
 
 def test_repair_keeps_reads_again_and_names_the_lost(folder: Path, card: ProfileCard) -> None:

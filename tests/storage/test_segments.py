@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from s3_retriever.errors import IndexStorageError
-from s3_retriever.storage.segments import BLOCK_TOKENS, Segment, text_hash
+from s3_retriever.storage.segment_format import BLOCK_TOKENS, text_hash
+from s3_retriever.storage.segments import Segment
 from tests.damage import overwrite
 from tests.storage.conftest import HOOKPOINTS, N_LATENTS, code
 
