@@ -34,6 +34,9 @@ def test_what_is_written_is_read(tmp_path: Path, texts: list[str]) -> None:
         assert entry.metadata == item.document.metadata
         assert entry.hash == text_hash(item.document.text)
         back = again.encoded(entry)
+        assert np.array_equal(back.bounds.sentences, item.bounds.sentences)
+        assert np.array_equal(back.bounds.paragraphs, item.bounds.paragraphs)
+        assert again.is_sound(entry)
         assert np.array_equal(back.ids, item.ids)
         assert np.array_equal(back.activations, item.activations)
         assert np.array_equal(back.starts, item.starts)
