@@ -92,8 +92,7 @@ def test_neither_does_another_process(engine: Engine, slow: SlowRunner, tmp_path
 
 def test_what_was_deleted_meanwhile_is_read_again(engine: Engine, slow: SlowRunner) -> None:
     """``old`` was known when the adding began, and is not any more when it is committed."""
-    documents = [
-        Document("new", "New. " + TEXT),
+    known = [
         Document("old", TEXT),
         Document("kept", "Kept. " + TEXT),
     ]
