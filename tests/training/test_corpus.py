@@ -64,10 +64,10 @@ def test_rows_are_the_keys_of_each_token(tiny: TransformersModel, tmp_path: Path
 
 
 def forbid_reading(llm: TransformersModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    def project(*_: Any, **__: Any) -> None:
+    def read_keys(*_: Any, **__: Any) -> None:
         raise InterruptedError
 
-    monkeypatch.setattr(llm, "project", project)
+    monkeypatch.setattr(llm, "read_keys", read_keys)
 
 
 def test_collected_keys_are_used_again(
@@ -146,13 +146,13 @@ def test_padding_and_prefix_count_towards_a_batch(
     tiny: TransformersModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    original = tiny.project
+    original = tiny.read_keys
 
-    def project(chunks: Any, layers: Any) -> Any:
-        sizes.append(len(chunks) * max(map(len, chunks)))
-        return original(chunks, layers)
+    def read_keys(chunks: Any, layers: Any, prefix: Any) -> Any:
+        sizes.append(len(chunks) * (len(prefix) + max(map(len, chunks))))
+        return original(chunks, layers, prefix)
 
-    monkeypatch.setattr(tiny, "project", project)
+    monkeypatch.setattr(tiny, "read_keys", read_keys)
     collect(tiny, tmp_path, text=TEXT * 4)
     assert max(sizes) <= 100
     assert max(sizes) > 50  # several chunks together
