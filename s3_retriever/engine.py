@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
 
 from s3_retriever.delegation import forwarded, in_thread
-from s3_retriever.encoding.runners import LocalRunner, ScanPlan, ScanRunner
+from s3_retriever.encoding.runners import LocalRunner, ScanPlan
 from s3_retriever.encoding.scanner import Scanner
 from s3_retriever.engine_config import EngineConfig
 from s3_retriever.explain.abstain import Abstention
@@ -20,25 +19,22 @@ from s3_retriever.explain.explainer import Explainer
 from s3_retriever.explain.memory import memory_report
 from s3_retriever.explain.result import RetrievalResult
 from s3_retriever.generation.answer import AnswerStream, fit_prompt
-from s3_retriever.generation.compress import CompressedContext, Compressor, with_edges
-from s3_retriever.ingestion import AddReport, add_documents, checked_documents
+from s3_retriever.generation.compress import CompressedContext, Compressor
+from s3_retriever.ingestion import AddReport, Ingestion
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.query_cache import QueryCache
 from s3_retriever.models.transformers import TransformersModel
 from s3_retriever.profiles.cards import DEFAULT_PROFILE
 from s3_retriever.profiles.profile import Profile
-from s3_retriever.retrieval.fusion import highest_score
 from s3_retriever.retrieval.pipeline import Retriever
-from s3_retriever.retrieval.presets import preset_named
 from s3_retriever.retrieval.query import cache_queries
-from s3_retriever.retrieval.similarity import similarities
 from s3_retriever.search.filters import Filter
 from s3_retriever.settings import Mode, RetrieveSettings, ScanSettings, Scoring
 from s3_retriever.storage.description import describe
 from s3_retriever.storage.documents import Documents
 from s3_retriever.storage.index import Index
 from s3_retriever.storage.namespaces import check_namespace, namespace_folder, namespaces_in
-from s3_retriever.types import Document, Span, SpanRef
+from s3_retriever.types import Document, Span
 
 __all__ = ["AddReport", "CompressedContext", "Engine"]
 
@@ -86,14 +82,16 @@ class Engine:
         folder = Path(path) if path is not None else None
         self.documents = Documents(Index(folder, profile.card, weights))
         self._scanner = Scanner(llm, profile, self.scan_settings)
-        self._runner = LocalRunner(self._scanner)
+        self._ingestion = Ingestion(self.documents, LocalRunner(self._scanner), self._plan)
         self._retriever = Retriever(llm, profile)
         self._namespaces: dict[str, Engine] = {}
         self._namespace_lock = threading.Lock()
         self.abstention: Abstention | None = None
         """Leaves the result empty where nothing relevant is there; off by default."""
         self._source: dict[str, Any] = {"profile": profile.card.name, "model": llm.name}
-        self._compressor = Compressor(self._retriever, self._scanner, llm, profile)
+        self._compressor = Compressor(
+            self._retriever, self._scanner, llm, profile, settings=lambda: self.retrieve_settings
+        )
         self._explainer = Explainer(
             llm,
             profile,
@@ -174,52 +172,7 @@ class Engine:
             EndogenousError: as :meth:`from_profile`.
         """
         checked = EngineConfig.model_validate(config)
-        return cls.from_profile(
-            checked.profile,
-            checked.path,
-            model=checked.model,
-            device=device,
-            dtype=dtype,
-            scan=checked.scan,
-            retrieve=checked.retrieve,
-        )
-
-    def add(
-        self,
-        documents: Iterable[Document | str],
-        *,
-        on_error: Literal["skip", "raise"] = "skip",
-        on_progress: Callable[[int, int], None] = lambda tokens, characters: None,
-        runner: ScanRunner | None = None,
-    ) -> AddReport:
-        """Read documents and put them into the index; one whose id is there is replaced.
-
-        What is added becomes visible and durable every ``scan_settings.segment_tokens`` tokens
-        and at the end; only then is the writer's lock held, so nobody waits for the reading. A text
-        that is in the index under the same id is not read again.
-
-        Args:
-            documents: a plain string gets an id made from its contents.
-            on_error: what a bad document does: ``skip`` leaves it out and reports it, ``raise``
-                leaves everything out.
-            on_progress: called with the tokens and the characters read since the last call.
-            runner: reads the documents elsewhere; by default this engine's model does.
-
-        Raises:
-            InputError: with ``raise``, the first bad document; with ``skip``, if all are bad.
-            IndexLockedError: another process is writing, and does not end within ten seconds.
-            IndexStorageError: the folder cannot be written; the index is as it was.
-        """
-        good, skipped = checked_documents(documents, on_error)
-        reading = runner or self._runner
-        return add_documents(
-            self.documents,
-            good,
-            skipped,
-            lambda unread, count: reading.run(self._plan(), unread, on_progress=count),
-            segment_tokens=self.scan_settings.segment_tokens,
-            on_progress=on_progress,
-        )
+        return cls.from_profile(**dict(checked), device=device, dtype=dtype)
 
     def _plan(self) -> ScanPlan:
         """What a runner elsewhere needs to read documents as this engine does."""
@@ -242,15 +195,16 @@ class Engine:
         with self._namespace_lock:
             if name not in self._namespaces:
                 folder = self.index.folder
-                inner = self._namespaces[name] = Engine(
-                    self.llm,
-                    self.profile,
-                    namespace_folder(folder, name) if folder else None,
-                    scan=self.scan_settings,
-                    retrieve=self.retrieve_settings,
-                )
-                inner._source = self._source
+                path = namespace_folder(folder, name) if folder else None
+                self._namespaces[name] = self._aside(path)
             return self._namespaces[name]
+
+    def _aside(self, path: Path | None = None) -> Engine:
+        """An engine around the same model, with an index of its own."""
+        scan, retrieve = self.scan_settings, self.retrieve_settings
+        engine = Engine(self.llm, self.profile, path, scan=scan, retrieve=retrieve)
+        engine._source = self._source
+        return engine
 
     def namespaces(self) -> list[str]:
         """Names of the namespaces that hold something or were asked for, sorted."""
@@ -360,54 +314,9 @@ class Engine:
         Raises:
             InputError: as :meth:`add` and :meth:`retrieve`.
         """
-        aside = Engine(
-            self.llm,
-            self.profile,
-            scan=self.scan_settings,
-            retrieve=self.retrieve_settings,
-        )
+        aside = self._aside()
         aside.add(documents)
         return aside.retrieve(question, **arguments)
-
-    def compress(
-        self,
-        question: str,
-        text: str,
-        max_tokens: int,
-        *,
-        mode: Mode = "hybrid",
-        scoring: Scoring | None = None,
-        settings: RetrieveSettings | None = None,
-        token_scores: bool = False,
-    ) -> CompressedContext:
-        """Cut one long text down to what ``question`` needs; no index on disk is made or used.
-
-        This is the published setting. The codes of the last few texts are kept in memory, so
-        further questions on the same text do not read it again. A text that fits the budget
-        comes back whole.
-
-        Args:
-            question: plain text.
-            text: the context.
-            max_tokens: budget of the result in the model's tokens, separators included.
-            mode: as in :meth:`retrieve`.
-            scoring: as in :meth:`retrieve`.
-            settings: every stage's settings. Default: the engine's, and the text's first and last
-                tokens (:func:`~s3_retriever.generation.compress.with_edges`).
-            token_scores: as in :meth:`retrieve`.
-
-        Raises:
-            InputError: the question or the text is empty, or ``max_tokens`` is below 1.
-        """
-        return self._compressor.compress(
-            question,
-            text,
-            max_tokens,
-            mode=mode,
-            scoring=scoring,
-            settings=settings or with_edges(self.retrieve_settings, max_tokens),
-            token_scores=token_scores,
-        )
 
     def answer(
         self,
@@ -451,25 +360,6 @@ class Engine:
             **self.llm.describe(),
         }
 
-    def similarities(self, refs: Sequence[SpanRef]) -> np.ndarray:
-        """How alike pieces of indexed text are, by the model's features in them.
-
-        Returns:
-            ``(n, n)`` float32 cosines in [0, 1] (:func:`~.retrieval.similarity.similarities`).
-        """
-        return similarities(self.documents.view, refs)
-
-    def highest_score(
-        self, mode: Mode = "hybrid", settings: RetrieveSettings | None = None
-    ) -> float:
-        """The score of a span that every leg of a mode finds best: 1 on a relative scale.
-
-        Raises:
-            InputError: an unknown mode.
-        """
-        used = settings or self.retrieve_settings
-        return highest_score(preset_named(mode).weights(used), used.fusion.paragraph_weight)
-
     @property
     def index(self) -> Index:
         """Where documents are kept."""
@@ -481,9 +371,13 @@ class Engine:
         warnings.warn("Engine.generator is Engine.llm now", DeprecationWarning, stacklevel=2)
         return self.llm
 
+    add = forwarded("_ingestion", Ingestion.add)
+    compress = forwarded("_compressor", Compressor.compress)
     explain = forwarded("_explainer", Explainer.explain)
     why_not = forwarded("_explainer", Explainer.why_not)
     read_document = forwarded("_explainer", Explainer.read_document)
+    similarities = forwarded("_explainer", Explainer.similarities)
+    highest_score = forwarded("_explainer", Explainer.highest_score)
 
     # what takes no model
     refresh = forwarded("documents", Documents.refresh)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from s3_retriever.encoding.runners import ScanPlan, ScanRunner
 from s3_retriever.errors import InputError
 from s3_retriever.storage.documents import Documents
 from s3_retriever.storage.index import Index
@@ -15,7 +16,7 @@ from s3_retriever.storage.segments import relabelled
 from s3_retriever.types import Document, EncodedDocument
 from s3_retriever.validation import sort_out
 
-__all__ = ["AddReport", "add_documents", "checked_documents"]
+__all__ = ["AddReport", "Ingestion"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,14 +37,81 @@ class AddReport:
     """Tokens the model read."""
 
 
-def checked_documents(
+class Ingestion:
+    """Reads documents into one index; an engine has this method."""
+
+    def __init__(
+        self, documents: Documents, runner: ScanRunner, plan: Callable[[], ScanPlan]
+    ) -> None:
+        """Take where documents go and what reads them.
+
+        Args:
+            documents: where to.
+            runner: reads, where no other one is given.
+            plan: what a runner elsewhere needs to read as this process does.
+        """
+        self._documents = documents
+        self._runner = runner
+        self._plan = plan
+
+    def add(
+        self,
+        documents: Iterable[Document | str],
+        *,
+        on_error: Literal["skip", "raise"] = "skip",
+        on_progress: Callable[[int, int], None] = lambda tokens, characters: None,
+        runner: ScanRunner | None = None,
+    ) -> AddReport:
+        """Read documents and put them into the index; one whose id is there is replaced.
+
+        What is added becomes visible and durable every ``scan_settings.segment_tokens`` tokens
+        and at the end; only then is the writer's lock held, so nobody waits for the reading, and
+        of two that write the same id the last to commit wins. A text that is in the index under
+        the same id is not read again.
+
+        Args:
+            documents: a plain string gets an id made from its contents.
+            on_error: what a bad document does: ``skip`` leaves it out and reports it, ``raise``
+                leaves everything out.
+            on_progress: called with the tokens and the characters read since the last call.
+            runner: reads the documents elsewhere; by default the engine's own model does.
+
+        Raises:
+            InputError: with ``raise``, the first bad document; with ``skip``, if all are bad.
+            IndexLockedError: another process is writing, and does not end within ten seconds.
+            IndexStorageError: the folder cannot be written; what was committed stays.
+        """
+        good, skipped = _checked(documents, on_error)
+        plan, reading = self._plan(), runner or self._runner
+        adding = _Adding(self._documents, plan.settings.segment_tokens)
+        with self._documents.writing():  # who cannot write is told before anything is read
+            known = {d.id for d in good.values() if _same_text(self._documents.index, d)}
+        scanned = 0
+
+        def count(tokens: int, characters: int) -> None:
+            nonlocal scanned
+            scanned += tokens
+            on_progress(tokens, characters)
+
+        unread = [d for d in good.values() if d.id not in known]
+        read = reading.run(plan, unread, on_progress=count)
+        missed = adding.commit_all(read, [good[i] for i in good if i in known])
+        if missed:  # deleted or replaced by somebody while others were read
+            adding.commit_all(reading.run(plan, missed, on_progress=count), [])
+        order = {doc_id: n for n, doc_id in enumerate(good)}
+        return AddReport(
+            added=tuple(sorted(adding.added, key=order.__getitem__)),
+            updated=tuple(sorted(adding.updated, key=order.__getitem__)),
+            unchanged=tuple(adding.unchanged),
+            skipped=skipped,
+            tokens_scanned=scanned,
+        )
+
+
+def _checked(
     documents: Iterable[Document | str], on_error: Literal["skip", "raise"]
 ) -> tuple[dict[str, Document], dict[str, str]]:
-    """The good documents by id, and the reasons against the others.
-
-    Raises:
-        InputError: with ``raise``, the first bad document; with ``skip``, if all are bad.
-    """
+    """The good documents by id, and the reasons against the others."""
     good, skipped = sort_out(documents)
     if skipped and (on_error == "raise" or not good):
         where, reason = next(iter(skipped.items()))
@@ -53,55 +121,6 @@ def checked_documents(
     for where, reason in skipped.items():
         logger.warning("document %s is left out: %s", where, reason)
     return good, skipped
-
-
-def add_documents(
-    documents: Documents,
-    good: Mapping[str, Document],
-    skipped: Mapping[str, str],
-    read: Callable[[Iterable[Document], Callable[[int, int], None]], Iterator[EncodedDocument]],
-    *,
-    segment_tokens: int,
-    on_progress: Callable[[int, int], None],
-) -> AddReport:
-    """Put documents into an index: they are read without its lock, which commits take.
-
-    What others do to the same ids meanwhile is not lost sight of: the last to commit wins.
-
-    Args:
-        documents: where to.
-        good: by id.
-        skipped: reasons by id, for the report.
-        read: turns documents into codes, and calls back with what it read.
-        segment_tokens: what is committed at once.
-        on_progress: called with the tokens and the characters read since the last call.
-
-    Raises:
-        IndexLockedError: another process writes, and goes on writing.
-        IndexStorageError: the folder cannot be written; what was committed stays.
-    """
-    adding = _Adding(documents, segment_tokens)
-    with documents.writing():  # who cannot write is told before anything is read
-        known = {d.id for d in good.values() if _same_text(documents.index, d)}
-    scanned = 0
-
-    def count(tokens: int, characters: int) -> None:
-        nonlocal scanned
-        scanned += tokens
-        on_progress(tokens, characters)
-
-    unread = [d for d in good.values() if d.id not in known]
-    missed = adding.commit_all(read(unread, count), [good[i] for i in good if i in known])
-    if missed:  # deleted or replaced by somebody while others were read
-        adding.commit_all(read(missed, count), [])
-    order = {doc_id: n for n, doc_id in enumerate(good)}
-    return AddReport(
-        added=tuple(sorted(adding.added, key=order.__getitem__)),
-        updated=tuple(sorted(adding.updated, key=order.__getitem__)),
-        unchanged=tuple(adding.unchanged),
-        skipped=skipped,
-        tokens_scanned=scanned,
-    )
 
 
 class _Adding:

@@ -1,18 +1,23 @@
-"""Explanations of what an engine finds, and does not find."""
+"""Explanations of what an engine finds and does not find, and of what its scores mean."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from s3_retriever.explain.reading import DocumentReader, Reading
 from s3_retriever.explain.why import Explanation, WhyNot, explain, why_not
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.profiles.profile import Profile
+from s3_retriever.retrieval.fusion import highest_score
 from s3_retriever.retrieval.pipeline import Retriever
+from s3_retriever.retrieval.presets import preset_named
+from s3_retriever.retrieval.similarity import similarities
 from s3_retriever.search.filters import Filter
 from s3_retriever.settings import Mode, RetrieveSettings, Scoring
 from s3_retriever.storage.documents import Documents
-from s3_retriever.types import Span
+from s3_retriever.types import Span, SpanRef
 
 __all__ = ["Explainer"]
 
@@ -130,3 +135,22 @@ class Explainer:
             k=k,
             candidates=used.candidates,
         )
+
+    def similarities(self, refs: Sequence[SpanRef]) -> np.ndarray:
+        """How alike pieces of indexed text are, by the model's features in them.
+
+        Returns:
+            ``(n, n)`` float32 cosines in [0, 1] (:func:`~.retrieval.similarity.similarities`).
+        """
+        return similarities(self._documents.view, refs)
+
+    def highest_score(
+        self, mode: Mode = "hybrid", settings: RetrieveSettings | None = None
+    ) -> float:
+        """The score of a span that every leg of a mode finds best: 1 on a relative scale.
+
+        Raises:
+            InputError: an unknown mode.
+        """
+        used = settings or self._settings()
+        return highest_score(preset_named(mode).weights(used), used.fusion.paragraph_weight)

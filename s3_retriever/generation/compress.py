@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from s3_retriever.encoding.scanner import Scanner
@@ -56,12 +56,27 @@ class CompressedContext:
 
 
 class Compressor:
-    """Compresses texts, and keeps the codes of the last few."""
+    """Compresses texts, and keeps the codes of the last few; an engine has this method."""
 
     def __init__(
-        self, retriever: Retriever, scanner: Scanner, llm: LanguageModel, profile: Profile
+        self,
+        retriever: Retriever,
+        scanner: Scanner,
+        llm: LanguageModel,
+        profile: Profile,
+        *,
+        settings: Callable[[], RetrieveSettings],
     ) -> None:
-        """All of the same model."""
+        """Take what reads and retrieves.
+
+        Args:
+            retriever: of the model and profile.
+            scanner: of the same.
+            llm: the resident model.
+            profile: made for it.
+            settings: the engine's defaults, as they are when a question is asked.
+        """
+        self._settings = settings
         self._retriever = retriever
         self._scanner = scanner
         self._llm = llm
@@ -75,12 +90,31 @@ class Compressor:
         text: str,
         max_tokens: int,
         *,
-        mode: Mode,
-        scoring: Scoring | None,
-        settings: RetrieveSettings,
-        token_scores: bool,
+        mode: Mode = "hybrid",
+        scoring: Scoring | None = None,
+        settings: RetrieveSettings | None = None,
+        token_scores: bool = False,
     ) -> CompressedContext:
-        """Arguments and errors are those of :meth:`Engine.compress`."""
+        """Cut one long text down to what ``question`` needs; no index on disk is made or used.
+
+        This is the published setting. The codes of the last few texts are kept in memory, so
+        further questions on the same text do not read it again. A text that fits the budget
+        comes back whole, unread.
+
+        Args:
+            question: plain text.
+            text: the context.
+            max_tokens: budget of the result in the model's tokens, separators included.
+            mode: as of ``retrieve``.
+            scoring: as of ``retrieve``.
+            settings: every stage's settings. Default: the engine's, and the text's first and last
+                tokens (:func:`with_edges`).
+            token_scores: as of ``retrieve``.
+
+        Raises:
+            InputError: the question or the text is empty, or ``max_tokens`` is below 1.
+        """
+        used = settings or with_edges(self._settings(), max_tokens)
         if max_tokens < 1:
             raise InputError(f"max_tokens must be at least 1, not {max_tokens}")
         check_asked(question, mode, scoring)
@@ -99,7 +133,7 @@ class Compressor:
             max_tokens=max_tokens,
             mode=mode,
             scoring=scoring,
-            settings=settings,
+            settings=used,
             token_scores=token_scores,
         )
         while True:  # what stands between spans costs tokens too: the worst makes room for it

@@ -52,6 +52,7 @@ class TransformersModel:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.name = name
+        self._digests: dict[int, str] = {}
         self.layout: AttentionLayout = layout_of(config)
         self.lock = threading.RLock()
         self._reader = ProjectionReader(model, self.layout, self.lock)
@@ -109,8 +110,10 @@ class TransformersModel:
         }
 
     def weights_digest(self, last_layer: int) -> str:
-        """See :func:`~s3_retriever.models.digest.weights_digest`."""
-        return weights_digest(self.model, last_layer)
+        """See :func:`~s3_retriever.models.digest.weights_digest`; taken once."""
+        if last_layer not in self._digests:
+            self._digests[last_layer] = weights_digest(self.model, last_layer)
+        return self._digests[last_layer]
 
     # Tokens
 
