@@ -1,10 +1,12 @@
-# Everything runs in .venv, made on first use.  make demo | test | test-slow | test-gpu | notebooks | lint | clean
+# Everything runs in .venv, made on first use.
+# make demo | test | test-slow | test-gpu | notebooks | lint | release | clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+PARTS := benchmarks integrations/langchain integrations/llama_index
 
-.PHONY: demo test test-slow test-gpu notebooks lint clean
+.PHONY: demo test test-slow test-gpu notebooks lint release clean
 
 demo: $(INSTALLED)
 	$(BIN)/s3-retriever demo $(ARGS)
@@ -25,15 +27,20 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+# builds the wheels into dist/ and checks them; nothing is tagged or sent anywhere
+release: $(INSTALLED)
+	.ci/release
 
 # torch first and alone, as constraints.txt pins it: no other package then chooses a build of it
-$(INSTALLED): pyproject.toml benchmarks/pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml $(addsuffix /pyproject.toml,$(PARTS)) constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "Python 3.10 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -c constraints.txt "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install -c constraints.txt -e ".[dev,langchain,llama-index]" -e benchmarks
+	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]" $(addprefix -e ./,$(PARTS))
 	touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

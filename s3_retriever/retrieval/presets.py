@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from s3_retriever.errors import InputError
 from s3_retriever.retrieval.legs.registry import leg_named
 from s3_retriever.settings import RetrieveSettings
 
-__all__ = ["Preset", "mode_names", "preset_named", "register_preset", "unregister_preset"]
+__all__ = [
+    "ModeName",
+    "Preset",
+    "mode_names",
+    "preset_named",
+    "register_preset",
+    "unregister_preset",
+]
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,15 @@ def preset_named(name: str) -> Preset:
     if name not in _PRESETS:
         raise InputError(f"mode must be one of {tuple(_PRESETS)}, not {name!r}")
     return _PRESETS[name]
+
+
+def _known(name: str) -> str:
+    preset_named(name)
+    return name
+
+
+ModeName = Annotated[str, AfterValidator(_known)]
+"""A preset's name as a field of pydantic's, checked where it is set."""
 
 
 def mode_names() -> tuple[str, ...]:

@@ -10,8 +10,7 @@ from langchain_core.indexing import UpsertResponse
 
 from langchain_endogenous.documents import from_document, to_document
 from s3_retriever.engine import Engine
-from s3_retriever.progress import reading_bar
-from s3_retriever.validation import problem_of
+from s3_retriever.integration import add_with_bar
 
 __all__ = ["as_documents", "get_documents", "put_documents"]
 
@@ -37,16 +36,8 @@ def put_documents(
         IndexStorageError: the index's folder cannot be written.
     """
     converted = [to_document(document) for document in documents]
-    if not converted:
-        return UpsertResponse(succeeded=[], failed=[])
-    usable = [document.text for document in converted if problem_of(document) is None]
-    with reading_bar(usable, show=show_progress) as on_progress:
-        report = engine.add(converted, on_progress=on_progress)
-    indexed = {*report.added, *report.updated, *report.unchanged}
-    ids = [document.id for document in converted]
-    return UpsertResponse(
-        succeeded=[i for i in ids if i in indexed], failed=[i for i in ids if i not in indexed]
-    )
+    succeeded, failed = add_with_bar(engine, converted, show_progress=show_progress)
+    return UpsertResponse(succeeded=succeeded, failed=failed)
 
 
 def get_documents(engine: Engine, ids: Iterable[str]) -> list[Document]:

@@ -18,12 +18,12 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from s3_retriever.errors import InputError
+from s3_retriever.integration import chat_from_config, renamed_argument
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.reply import Reply
-from s3_retriever.models.transformers import TransformersModel
 
 __all__ = ["ChatEndogenous"]
 
@@ -41,11 +41,10 @@ class ChatEndogenous(BaseChatModel):
     output and images are not supported.
 
     Example:
-        >>> from s3_retriever.models.base import LanguageModel
-    from s3_retriever.models.transformers import TransformersModel
-        >>> llm = TransformersModel.load("HuggingFaceTB/SmolLM2-135M-Instruct")
-        >>> llm = ChatEndogenous(llm=llm, max_tokens=16)
-        >>> llm.invoke("What is the capital of France?").text
+        >>> from s3_retriever.models.transformers import TransformersModel
+        >>> resident = TransformersModel.load("HuggingFaceTB/SmolLM2-135M-Instruct")
+        >>> chat = ChatEndogenous(llm=resident, max_tokens=16)
+        >>> chat.invoke("What is the capital of France?").text
         'The capital of France is Paris.'
     """
 
@@ -57,6 +56,11 @@ class ChatEndogenous(BaseChatModel):
     """0 always takes the likeliest token."""
     stop: list[str] | None = None
     """Strings before which an answer ends; those of a call come in their place."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_name(cls, data: Any) -> Any:
+        return renamed_argument(data, "generator", "llm")
 
     @property
     def model_name(self) -> str:
@@ -144,17 +148,12 @@ class ChatEndogenous(BaseChatModel):
     def from_config(
         cls, config: Mapping[str, Any], *, llm: LanguageModel | None = None
     ) -> ChatEndogenous:
-        """Make the model that :meth:`to_config` describes.
-
-        Args:
-            config: of :meth:`to_config`, by way of JSON or not.
-            llm: use this one instead of loading what the configuration names.
+        """Make the model that :meth:`to_config` describes; ``llm`` is used instead of loading it.
 
         Raises:
             ModelError: the weights cannot be found or read.
         """
-        own = {name: value for name, value in config.items() if name != "model"}
-        return cls(llm=llm or TransformersModel.load(config["model"]), **own)
+        return chat_from_config(cls, config, llm)
 
     def _reply(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,8 +13,9 @@ from pydantic import ConfigDict, Field
 
 from langchain_endogenous.documents import from_span, to_document
 from s3_retriever.engine import Engine
-from s3_retriever.settings import Mode, Scoring
-from s3_retriever.validation import problem_of
+from s3_retriever.integration import restored, select_spans
+from s3_retriever.retrieval.presets import ModeName
+from s3_retriever.settings import Scoring
 
 __all__ = ["EndogenousCompressor"]
 
@@ -43,7 +43,7 @@ class EndogenousCompressor(BaseDocumentCompressor):
     """Budget of all that is left, in the model's own tokens; ``None`` is no limit."""
     k: int | None = Field(default=None, ge=1)
     """Most spans; ``None`` is no limit."""
-    mode: Mode = "hybrid"
+    mode: ModeName = "hybrid"
     """As in :meth:`s3_retriever.Engine.retrieve`."""
     scoring: Scoring | None = None
     """As in :meth:`s3_retriever.Engine.retrieve`."""
@@ -61,22 +61,16 @@ class EndogenousCompressor(BaseDocumentCompressor):
         Raises:
             InputError: the query is empty.
         """
-        # other stores' metadata may hold what no index could keep: they go round the engine
-        converted = [to_document(document) for document in documents]
-        metadata = {document.id: document.metadata for document in converted}
-        bare = [replace(document, metadata={}) for document in converted]
-        usable = [document for document in bare if problem_of(document) is None]
-        if not usable:
-            return []
-        spans = self.engine.select(
+        spans = select_spans(
+            self.engine,
             query,
-            usable,
+            [to_document(document) for document in documents],
             max_tokens=self.max_tokens,
             k=self.k,
             mode=self.mode,
             scoring=self.scoring,
         )
-        return [from_span(replace(span, metadata=metadata[span.doc_id])) for span in spans]
+        return [from_span(span) for span in spans]
 
     async def acompress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
@@ -100,5 +94,4 @@ class EndogenousCompressor(BaseDocumentCompressor):
             config: of :meth:`to_config`, by way of JSON or not.
             engine: use this one instead of loading what the configuration names.
         """
-        fields = {name: value for name, value in config.items() if name != "engine"}
-        return cls(engine=engine or Engine.from_config(config["engine"]), **fields)
+        return restored(cls, config, engine)

@@ -7,7 +7,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from langchain_core.callbacks import (
     AsyncCallbackManagerForRetrieverRun,
     CallbackManagerForRetrieverRun,
@@ -24,9 +23,11 @@ from langchain_endogenous.adding import as_documents, get_documents, put_documen
 from langchain_endogenous.chat_models import ChatEndogenous
 from langchain_endogenous.documents import from_span, to_document
 from s3_retriever.engine import Engine
+from s3_retriever.integration import open_engine, restored
 from s3_retriever.profiles.cards import DEFAULT_PROFILE
+from s3_retriever.retrieval.presets import ModeName
 from s3_retriever.search.filters import Filter
-from s3_retriever.settings import Mode, RetrieveSettings, ScanSettings, Scoring
+from s3_retriever.settings import Scoring
 from s3_retriever.validation import problem_of
 
 __all__ = ["EndogenousRetriever"]
@@ -73,7 +74,7 @@ class EndogenousRetriever(DocumentIndex):
     """Most documents of a result; ``None`` is no limit."""
     filter: Filter | None = None
     """Condition on the added documents' metadata, e.g. ``{"year": {"$gte": 1990}}``."""
-    mode: Mode = "hybrid"
+    mode: ModeName = "hybrid"
     """``hybrid`` joins features and words; ``features`` and ``bm25`` are either alone."""
     scoring: Scoring | None = None
     """``attention`` or ``coactivation``; by default the profile's better one."""
@@ -83,33 +84,21 @@ class EndogenousRetriever(DocumentIndex):
         cls,
         profile: str | Path = DEFAULT_PROFILE,
         path: str | Path | None = None,
-        *,
-        model: str | None = None,
-        device: str | torch.device | None = None,
-        dtype: torch.dtype | None = None,
-        scan: ScanSettings | None = None,
-        retrieve: RetrieveSettings | None = None,
-        **fields: Any,
+        **options: Any,
     ) -> Self:
         """Load the model that a profile is for, and open or create an index.
 
         Args:
             profile: a shipped name or a profile's folder.
             path: the index's folder; ``None`` keeps the index in memory.
-            model: other weights of the same model: a hub id, a folder or a ``.gguf`` file.
-            device: by default the first GPU, else the CPU.
-            dtype: by default bfloat16 where the hardware has it, else float32.
-            scan: chunk and batch sizes.
-            retrieve: defaults of every stage between a question and its spans.
-            **fields: of the retriever: ``max_tokens``, ``k`` and so on.
+            **options: of :meth:`s3_retriever.Engine.from_profile` (``model``, ``device`` and so
+                on) and of the retriever (``max_tokens``, ``k`` and so on).
 
         Raises:
             EndogenousError: as :meth:`s3_retriever.Engine.from_profile`.
         """
-        engine = Engine.from_profile(
-            profile, path, model=model, device=device, dtype=dtype, scan=scan, retrieve=retrieve
-        )
-        return cls(engine=engine, **fields)
+        engine, own = open_engine(profile, path, options)
+        return cls(engine=engine, **own)
 
     @classmethod
     def from_documents(
@@ -119,7 +108,17 @@ class EndogenousRetriever(DocumentIndex):
         profile: str | Path = DEFAULT_PROFILE,
         **options: Any,
     ) -> Self:
-        """Load a model and add ``documents``; the arguments are those of :meth:`from_profile`."""
+        """Load a model and add ``documents``.
+
+        Args:
+            documents: whole texts; they need no splitting.
+            path: as in :meth:`from_profile`.
+            profile: as in :meth:`from_profile`.
+            **options: as in :meth:`from_profile`.
+
+        Raises:
+            InputError: all documents are unusable.
+        """
         retriever = cls.from_profile(profile, path, **options)
         retriever.add_documents(documents)
         return retriever
@@ -218,8 +217,7 @@ class EndogenousRetriever(DocumentIndex):
         Raises:
             EndogenousError: as :meth:`from_profile`.
         """
-        fields = {name: value for name, value in config.items() if name != "engine"}
-        return cls(engine=engine or Engine.from_config(config["engine"]), **fields)
+        return restored(cls, config, engine)
 
     def batch(
         self,

@@ -19,6 +19,7 @@ from langchain_endogenous.adding import as_documents, get_documents, put_documen
 from langchain_endogenous.documents import from_document, from_span
 from langchain_endogenous.mmr import diverse
 from s3_retriever.engine import Engine
+from s3_retriever.integration import restored
 from s3_retriever.profiles.cards import DEFAULT_PROFILE
 from s3_retriever.search.filters import Filter
 from s3_retriever.settings import Mode, RetrieveSettings, Scoring
@@ -268,8 +269,7 @@ class EndogenousVectorStore(VectorStore):
             config: of :meth:`to_config`, by way of JSON or not.
             engine: use this one instead of loading what the configuration names.
         """
-        own = {name: value for name, value in config.items() if name != "engine"}
-        return cls(engine or Engine.from_config(config["engine"]), **own)
+        return restored(cls, config, engine)
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
         return lambda score: score

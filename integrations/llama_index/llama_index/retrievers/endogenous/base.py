@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle
@@ -17,11 +16,10 @@ from llama_index.retrievers.endogenous.nodes import from_span, to_document
 from typing_extensions import Self
 
 from s3_retriever.engine import Engine
+from s3_retriever.integration import add_with_bar, open_engine, restored
 from s3_retriever.profiles.cards import DEFAULT_PROFILE
-from s3_retriever.progress import reading_bar
 from s3_retriever.search.filters import Filter
-from s3_retriever.settings import Mode, RetrieveSettings, ScanSettings, Scoring
-from s3_retriever.validation import problem_of
+from s3_retriever.settings import Mode, Scoring
 
 __all__ = ["EndogenousRetriever"]
 
@@ -84,46 +82,17 @@ class EndogenousRetriever(BaseRetriever):
         cls,
         profile: str | Path = DEFAULT_PROFILE,
         path: str | Path | None = None,
-        *,
-        model: str | None = None,
-        device: str | torch.device | None = None,
-        dtype: torch.dtype | None = None,
-        scan: ScanSettings | None = None,
-        retrieve: RetrieveSettings | None = None,
         **options: Any,
     ) -> Self:
-        """Load the model that a profile is for, and open or create an index.
+        """A retriever around a new engine (:meth:`s3_retriever.Engine.from_profile`).
 
         Args:
-            profile: a shipped name or a profile's folder.
-            path: the index's folder; ``None`` keeps the index in memory.
-            model: other weights of the same model: a hub id, a folder or a ``.gguf`` file.
-            device: by default the first GPU, else the CPU.
-            dtype: by default bfloat16 where the hardware has it, else float32.
-            scan: chunk and batch sizes.
-            retrieve: defaults of every stage between a question and its spans.
-            **options: of the retriever: ``max_tokens``, ``k`` and so on.
-
-        Raises:
-            EndogenousError: as :meth:`s3_retriever.Engine.from_profile`.
+            profile: as there.
+            path: as there.
+            **options: as there, and ``max_tokens``, ``k`` and so on of the retriever.
         """
-        engine = Engine.from_profile(
-            profile, path, model=model, device=device, dtype=dtype, scan=scan, retrieve=retrieve
-        )
-        return cls(engine, **options)
-
-    @classmethod
-    def from_documents(
-        cls,
-        documents: Iterable[BaseNode],
-        path: str | Path | None = None,
-        profile: str | Path = DEFAULT_PROFILE,
-        **options: Any,
-    ) -> Self:
-        """Load a model and add ``documents``; the arguments are those of :meth:`from_profile`."""
-        retriever = cls.from_profile(profile, path, **options)
-        retriever.add_documents(documents)
-        return retriever
+        engine, own = open_engine(profile, path, options)
+        return cls(engine, **own)
 
     def add_documents(
         self, documents: Iterable[BaseNode], *, show_progress: bool = False
@@ -147,13 +116,20 @@ class EndogenousRetriever(BaseRetriever):
             IndexStorageError: the index's folder cannot be written.
         """
         converted = [to_document(document) for document in documents]
-        if not converted:
-            return []
-        usable = [document.text for document in converted if problem_of(document) is None]
-        with reading_bar(usable, show=show_progress) as on_progress:
-            report = self.engine.add(converted, on_progress=on_progress)
-        indexed = {*report.added, *report.updated, *report.unchanged}
-        return [document.id for document in converted if document.id in indexed]
+        return add_with_bar(self.engine, converted, show_progress=show_progress)[0]
+
+    @classmethod
+    def from_documents(
+        cls,
+        documents: Iterable[BaseNode],
+        path: str | Path | None = None,
+        profile: str | Path = DEFAULT_PROFILE,
+        **options: Any,
+    ) -> Self:
+        """Load a model and add ``documents``; the arguments are those of :meth:`from_profile`."""
+        retriever = cls.from_profile(profile, path, **options)
+        retriever.add_documents(documents)
+        return retriever
 
     def to_config(self) -> dict[str, Any]:
         """The retriever as JSON values: its engine's settings and its own, no weights."""
@@ -178,10 +154,10 @@ class EndogenousRetriever(BaseRetriever):
         Raises:
             EndogenousError: as :meth:`from_profile`.
         """
-        own = {name: value for name, value in config.items() if name != "engine"}
+        own = dict(config)
         if own.get("filters") is not None:
             own["filters"] = MetadataFilters.model_validate(own["filters"])
-        return cls(engine or Engine.from_config(config["engine"]), **own)
+        return restored(cls, own, engine)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         spans = self.engine.retrieve(

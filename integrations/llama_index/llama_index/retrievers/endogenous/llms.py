@@ -20,12 +20,12 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.llms.custom import CustomLLM
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from s3_retriever.errors import InputError
+from s3_retriever.integration import chat_from_config, renamed_argument
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.reply import Reply
-from s3_retriever.models.transformers import TransformersModel
 
 __all__ = ["EndogenousLLM"]
 
@@ -45,9 +45,10 @@ class EndogenousLLM(CustomLLM):
     images are not supported.
 
     Example:
-        >>> llm = TransformersModel.load("HuggingFaceTB/SmolLM2-135M-Instruct")
-        >>> llm = EndogenousLLM(llm=llm, max_tokens=16)
-        >>> llm.complete("What is the capital of France?").text
+        >>> from s3_retriever.models.transformers import TransformersModel
+        >>> resident = TransformersModel.load("HuggingFaceTB/SmolLM2-135M-Instruct")
+        >>> chat = EndogenousLLM(llm=resident, max_tokens=16)
+        >>> chat.complete("What is the capital of France?").text
         'The capital of France is Paris.'
     """
 
@@ -97,6 +98,17 @@ class EndogenousLLM(CustomLLM):
         """As :meth:`stream_chat`; the event loop stays free."""
         return _aside(_pieces(self._reply(messages, **kwargs)))
 
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], *, llm: LanguageModel | None = None
+    ) -> EndogenousLLM:
+        """Make the model that :meth:`to_config` describes; ``llm`` is used instead of loading it.
+
+        Raises:
+            ModelError: the weights cannot be found or read.
+        """
+        return chat_from_config(cls, config, llm)
+
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Answer one message; arguments as :meth:`chat`."""
@@ -131,21 +143,10 @@ class EndogenousLLM(CustomLLM):
         own = {"max_tokens": self.max_tokens, "temperature": self.temperature, "stop": self.stop}
         return {"model": self.llm.name, **own}
 
+    @model_validator(mode="before")
     @classmethod
-    def from_config(
-        cls, config: Mapping[str, Any], *, llm: LanguageModel | None = None
-    ) -> EndogenousLLM:
-        """Make the model that :meth:`to_config` describes.
-
-        Args:
-            config: of :meth:`to_config`, by way of JSON or not.
-            llm: use this one instead of loading what the configuration names.
-
-        Raises:
-            ModelError: the weights cannot be found or read.
-        """
-        own = {name: value for name, value in config.items() if name != "model"}
-        return cls(llm=llm or TransformersModel.load(config["model"]), **own)
+    def _older_name(cls, data: Any) -> Any:
+        return renamed_argument(data, "generator", "llm")
 
     def _reply(
         self,

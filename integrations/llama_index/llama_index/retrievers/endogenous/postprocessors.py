@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
@@ -12,8 +11,9 @@ from pydantic import Field
 
 from s3_retriever.engine import Engine
 from s3_retriever.errors import InputError
-from s3_retriever.settings import Mode, Scoring
-from s3_retriever.validation import problem_of
+from s3_retriever.integration import restored, select_spans
+from s3_retriever.retrieval.presets import ModeName
+from s3_retriever.settings import Scoring
 
 __all__ = ["EndogenousPostprocessor"]
 
@@ -40,7 +40,7 @@ class EndogenousPostprocessor(BaseNodePostprocessor):
     """Budget of all that is left, in the model's own tokens; ``None`` is no limit."""
     k: int | None = Field(default=None, ge=1)
     """Most spans; ``None`` is no limit."""
-    mode: Mode = "hybrid"
+    mode: ModeName = "hybrid"
     """As in :meth:`s3_retriever.Engine.retrieve`."""
     scoring: Scoring | None = None
     """As in :meth:`s3_retriever.Engine.retrieve`."""
@@ -55,22 +55,16 @@ class EndogenousPostprocessor(BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         if query_bundle is None:
             raise InputError("give the question, too: query_str or query_bundle")
-        # other stores' metadata may hold what no index could keep: they go round the engine
-        documents = [to_document(found.node) for found in nodes]
-        metadata = {document.id: document.metadata for document in documents}
-        bare = [replace(document, metadata={}) for document in documents]
-        usable = [document for document in bare if problem_of(document) is None]
-        if not usable:
-            return []
-        spans = self.engine.select(
+        spans = select_spans(
+            self.engine,
             query_bundle.query_str,
-            usable,
+            [to_document(found.node) for found in nodes],
             max_tokens=self.max_tokens,
             k=self.k,
             mode=self.mode,
             scoring=self.scoring,
         )
-        return [from_span(replace(span, metadata=metadata[span.doc_id])) for span in spans]
+        return [from_span(span) for span in spans]
 
     def to_config(self) -> dict[str, Any]:
         """The postprocessor as JSON values: its engine's settings and its own, no weights."""
@@ -87,5 +81,4 @@ class EndogenousPostprocessor(BaseNodePostprocessor):
             config: of :meth:`to_config`, by way of JSON or not.
             engine: use this one instead of loading what the configuration names.
         """
-        own = {name: value for name, value in config.items() if name != "engine"}
-        return cls(engine=engine or Engine.from_config(config["engine"]), **own)
+        return restored(cls, config, engine)

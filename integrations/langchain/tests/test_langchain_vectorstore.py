@@ -55,6 +55,19 @@ def test_scores_order_and_lie_between_0_and_1(store):
     assert [d.id for d, _ in high] == ["lighthouse"]
 
 
+@pytest.mark.parametrize("mode", ["hybrid", "fast"])
+def test_relevance_counts_every_leg_of_the_mode(engine, mode):
+    """1 is text that each leg finds best: nothing is cut off there, and what differs stays so."""
+    store = EndogenousVectorStore(engine, spans=True, mode=mode)
+    for question in QUESTIONS:
+        spans = engine.retrieve(question, max_tokens=None, k=5, mode=mode)
+        found = store.similarity_search_with_score(question, k=5)
+        highest = engine.highest_score(mode)
+        assert [s for _, s in found] == pytest.approx([s.score / highest for s in spans])
+        assert spans[0].score <= highest
+        assert len({s for _, s in found}) == len({s.score for s in spans})
+
+
 def test_as_many_as_asked_for_while_the_filter_allows(store):
     assert {d.id for d in store.similarity_search("zzz", k=3)} == set(TEXTS)
     assert len(store.similarity_search("zzz", k=9)) == 3
