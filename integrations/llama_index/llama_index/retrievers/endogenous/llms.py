@@ -35,6 +35,9 @@ _ROLES = {
     MessageRole.ASSISTANT: "assistant",
 }
 
+_SHOWN = 80
+"""Longest part of a refused role that a message quotes."""
+
 T = TypeVar("T")
 
 
@@ -226,8 +229,10 @@ def _user(prompt: str) -> ChatMessage:
 def _role(message: ChatMessage) -> str:
     """The chat template's name for who speaks."""
     if message.role not in _ROLES:
+        # it may be any string: LlamaIndex checks the role that is given, not one that is set later
+        shown = ascii(getattr(message.role, "value", message.role))[:_SHOWN]
         raise InputError(
-            f"a message of role {message.role.value!r} cannot be put into the chat template; "
+            f"a message of role {shown} cannot be put into the chat template; "
             "use system, user and assistant"
         )
     return _ROLES[message.role]
