@@ -58,4 +58,13 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_LAZY[name]), name)
+    try:
+        module = importlib.import_module(_LAZY[name])
+    except ModuleNotFoundError as e:
+        if e.name != "langchain_endogenous":
+            raise
+        raise ImportError(
+            f"{name} is in the distribution langchain-endogenous, which is not installed; "
+            'run: pip install "s3-retriever[langchain]"'
+        ) from e
+    return getattr(module, name)

@@ -35,10 +35,11 @@ def test_the_engine_needs_no_framework(framework):
     [
         ("langchain_core", "import langchain_endogenous", "langchain"),
         ("langchain_core", "from s3_retriever import EndogenousRetriever", "langchain"),
+        ("langchain_endogenous", "from s3_retriever import EndogenousRetriever", "langchain"),
         ("llama_index.core", "import llama_index.retrievers.endogenous", "llama-index"),
     ],
 )
-def test_a_missing_framework_is_named_with_the_remedy(missing, statement, extra):
+def test_what_is_missing_is_named_with_the_remedy(missing, statement, extra):
     code = (
         f"import sys; sys.modules[{missing!r}] = None\n"
         f"try:\n    {statement}\nexcept ImportError as e:\n    print(e)"
