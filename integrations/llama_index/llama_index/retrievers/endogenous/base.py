@@ -94,6 +94,19 @@ class EndogenousRetriever(BaseRetriever):
         engine, own = open_engine(profile, path, options)
         return cls(engine, **own)
 
+    @classmethod
+    def from_documents(
+        cls,
+        documents: Iterable[BaseNode],
+        path: str | Path | None = None,
+        profile: str | Path = DEFAULT_PROFILE,
+        **options: Any,
+    ) -> Self:
+        """Load a model and add ``documents``; the arguments are those of :meth:`from_profile`."""
+        retriever = cls.from_profile(profile, path, **options)
+        retriever.add_documents(documents)
+        return retriever
+
     def add_documents(
         self, documents: Iterable[BaseNode], *, show_progress: bool = False
     ) -> list[str]:
@@ -117,19 +130,6 @@ class EndogenousRetriever(BaseRetriever):
         """
         converted = [to_document(document) for document in documents]
         return add_with_bar(self.engine, converted, show_progress=show_progress)[0]
-
-    @classmethod
-    def from_documents(
-        cls,
-        documents: Iterable[BaseNode],
-        path: str | Path | None = None,
-        profile: str | Path = DEFAULT_PROFILE,
-        **options: Any,
-    ) -> Self:
-        """Load a model and add ``documents``; the arguments are those of :meth:`from_profile`."""
-        retriever = cls.from_profile(profile, path, **options)
-        retriever.add_documents(documents)
-        return retriever
 
     def to_config(self) -> dict[str, Any]:
         """The retriever as JSON values: its engine's settings and its own, no weights."""

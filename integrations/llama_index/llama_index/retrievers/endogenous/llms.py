@@ -64,10 +64,26 @@ class EndogenousLLM(CustomLLM):
     stop: list[str] = Field(default_factory=list)
     """Strings before which an answer ends; those of a call come in their place."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _older_name(cls, data: Any) -> Any:
+        return renamed_argument(data, "generator", "llm")
+
     @classmethod
     def class_name(cls) -> str:
         """LlamaIndex's name for this class."""
         return "endogenous_llm"
+
+    @classmethod
+    def from_config(
+        cls, config: Mapping[str, Any], *, llm: LanguageModel | None = None
+    ) -> EndogenousLLM:
+        """Make the model that :meth:`to_config` describes; ``llm`` is used instead of loading it.
+
+        Raises:
+            ModelError: the weights cannot be found or read.
+        """
+        return chat_from_config(cls, config, llm)
 
     @property
     def metadata(self) -> LLMMetadata:
@@ -100,17 +116,6 @@ class EndogenousLLM(CustomLLM):
     ) -> ChatResponseAsyncGen:
         """As :meth:`stream_chat`; the event loop stays free."""
         return _aside(_pieces(self._reply(messages, **kwargs)))
-
-    @classmethod
-    def from_config(
-        cls, config: Mapping[str, Any], *, llm: LanguageModel | None = None
-    ) -> EndogenousLLM:
-        """Make the model that :meth:`to_config` describes; ``llm`` is used instead of loading it.
-
-        Raises:
-            ModelError: the weights cannot be found or read.
-        """
-        return chat_from_config(cls, config, llm)
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
@@ -145,11 +150,6 @@ class EndogenousLLM(CustomLLM):
         """The model as JSON values: where its weights come from and its settings."""
         own = {"max_tokens": self.max_tokens, "temperature": self.temperature, "stop": self.stop}
         return {"model": self.llm.name, **own}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _older_name(cls, data: Any) -> Any:
-        return renamed_argument(data, "generator", "llm")
 
     def _reply(
         self,
