@@ -55,6 +55,21 @@ def test_scores_order_and_lie_between_0_and_1(store):
     assert [d.id for d, _ in high] == ["lighthouse"]
 
 
+def test_relevance_counts_the_passages_leg(engine):
+    """Where it weighs most, a divisor without it would cut several scores off at 1."""
+    fusion = engine.retrieve_settings.fusion
+    heavy = fusion.model_copy(update={"weights": {**fusion.weights, "passages": 50.0}})
+    settings = engine.retrieve_settings.model_copy(update={"fusion": heavy})
+    store = EndogenousVectorStore(engine, spans=True, mode="fast")
+    spans = engine.retrieve(QUESTIONS[0], max_tokens=None, k=5, mode="fast", settings=settings)
+    found = store.similarity_search_with_score(QUESTIONS[0], k=5, settings=settings)
+    assert spans[0].scores["passages"] > 0
+    assert spans[0].score > spans[1].score
+    assert [s / found[0][1] for _, s in found] == pytest.approx(
+        [span.score / spans[0].score for span in spans]
+    )
+
+
 @pytest.mark.parametrize("mode", ["hybrid", "fast"])
 def test_relevance_counts_every_leg_of_the_mode(engine, mode):
     """1 is text that each leg finds best: nothing is cut off there, and what differs stays so."""
