@@ -5,8 +5,6 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from s3_retriever_bench.methods.encoder import load_encoder
-
 __all__ = ["embed", "texts"]
 
 FOLDER = Path(str(resources.files("s3_retriever"))) / "data" / "samples"
@@ -19,5 +17,7 @@ def texts() -> dict[str, str]:
 
 def embed(passages: list[str]) -> list[list[float]]:
     """Vectors of length 1 by all-MiniLM-L6-v2 (BGE small where a hub gives it)."""
+    from s3_retriever_bench.methods.encoder import load_encoder  # the endogenous side needs none
+
     vectors: list[list[float]] = load_encoder("cpu").passages(passages).tolist()
     return vectors
