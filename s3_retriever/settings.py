@@ -169,6 +169,8 @@ class ScoringSettings(_Settings):
     stop_df: int | None = Field(default=5000, ge=1)
     """Eq. 7 leaves out features that occur at more positions than this (published: 5000);
     ``None`` keeps all."""
+    best_tokens: int = Field(default=8, ge=1)
+    """A passage is worth the mean of so many of its best tokens."""
     null_question: str | None = "N/A"
     """``attention`` subtracts what this content-free question attends to (ICR, arXiv 2410.02642);
     ``None`` switches it off."""

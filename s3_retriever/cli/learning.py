@@ -116,7 +116,8 @@ def learn_fusion(
         + ("" if found.wins else ", as the lead is no more than noise")
     )
     if out:
-        write_profile(profile, out, fusion=found.learned if found.wins else None)
+        learned = engine.retrieve_settings.model_copy(update={"fusion": found.learned})
+        write_profile(profile, out, retrieve=learned if found.wins else None)
         say_written(out, profile)
     return found.record()
 

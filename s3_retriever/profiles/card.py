@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from s3_retriever.settings import FusionSettings
+from s3_retriever.settings import RetrieveSettings
 
 __all__ = ["SCHEMA", "Head", "Hookpoint", "ProfileCard", "hookpoint_folder"]
 
@@ -100,13 +100,30 @@ class ProfileCard(_Record):
     """Empty: ``attention`` scoring is not available."""
     query_adapter_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """Of ``query_adapter.safetensors``; ``None``: queries are used as the model projects them."""
-    fusion: FusionSettings | None = None
-    """Weights of the legs learned for this model; ``None``: the default ones."""
+    retrieve: RetrieveSettings | None = None
+    """What was chosen for this model between a question and its spans: the statistic that makes
+    passages of tokens, the width of the convolution, the null question, the weights of the legs;
+    ``None``: the neutral defaults."""
+    presets: Mapping[str, str] = {}
+    """The mode to use by type of device (``cpu``, ``cuda``), where one was measured."""
+    report: Mapping[str, Any] = {}
+    """The report card: what the profile is worth on questions nothing was learned from."""
     question_prompt: tuple[str, str] = ("Question: {question}\n", "Question: {question}\nAnswer:")
     """Queries are read from the second part only; repeating the question lets every token of it
     see the whole of it."""
     training: Mapping[str, Any] = {}
     """How it was made: the command and its settings."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_names(cls, data: Any) -> Any:
+        """Take ``fusion``, which cards of release 0.1 had, for the settings it belongs to."""
+        if not isinstance(data, Mapping) or "fusion" not in data:
+            return data
+        others = {name: value for name, value in data.items() if name != "fusion"}
+        if data["fusion"] is not None and others.get("retrieve") is None:
+            others["retrieve"] = {"fusion": data["fusion"]}
+        return others
 
     @property
     def layers(self) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from s3_retriever.profiles.autoencoder import TopKSae
 from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.profiles.cards import find_profile, load_card
 from s3_retriever.profiles.query_adapter import ADAPTER_FILE, QueryAdapter
-from s3_retriever.settings import FusionSettings, RetrieveSettings
+from s3_retriever.settings import RetrieveSettings
 
 __all__ = ["Profile"]
 
@@ -79,8 +79,8 @@ class Profile:
 
     @property
     def default_settings(self) -> RetrieveSettings:
-        """Every stage's settings, with the legs' weights that were learned for this model."""
-        return RetrieveSettings(fusion=self.card.fusion or FusionSettings())
+        """Every stage's settings, with what was chosen for this model."""
+        return self.card.retrieve or RetrieveSettings()
 
     def on(self, device: torch.device) -> Profile:
         """The profile with its autoencoders on a device: itself, or one copy that all share."""

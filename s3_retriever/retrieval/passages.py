@@ -10,10 +10,7 @@ from s3_retriever.retrieval.spans import ScoredSpan
 from s3_retriever.storage.base import CodeStore
 from s3_retriever.types import SpanRef
 
-__all__ = ["BEST_TOKENS", "Passage", "find_passages"]
-
-BEST_TOKENS = 8
-"""Tokens that stand for a passage: its highest scoring ones."""
+__all__ = ["Passage", "find_passages"]
 
 _CHARACTERS_A_TOKEN = 8
 """More than a token has on average in any language: how far around a candidate to look."""

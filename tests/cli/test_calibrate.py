@@ -165,7 +165,7 @@ def test_weights_of_the_legs(run: Run, data: Path, tmp_path: Path) -> None:
     # four short paragraphs fit the budget whatever the weights are
     assert record["lead"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
     assert "Taken: the given weights, as the lead is no more than noise" in result.stdout
-    assert Profile.load(out).card.fusion is None
+    assert Profile.load(out).card.retrieve is None
 
 
 class TestRefusals:

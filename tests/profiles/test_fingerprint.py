@@ -51,10 +51,13 @@ READ_WITH_A_QUESTION: dict[str, Change] = {
     "question_prompt": lambda r: r.update(question_prompt=["{question}", "{question}?"]),
     "query_adapter": lambda r: r.update(query_adapter_sha256="1" * 64),
     "fusion": lambda r: r.update(fusion={"weights": {"features": 2.0}}),
+    "retrieve": lambda r: r.update(retrieve={"scoring": {"best_tokens": 1}}),
+    "presets": lambda r: r.update(presets={"cpu": "fast"}),
 }
 FOR_PEOPLE: dict[str, Change] = {
     "name": lambda r: r.update(name="another"),
     "training": lambda r: r.update(training={"command": "x"}),
+    "report": lambda r: r.update(report={"n": 1}),
 }
 NO_MORE: dict[str, Change] = {
     "model": lambda r: r.update(model="another"),

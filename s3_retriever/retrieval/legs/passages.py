@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from s3_retriever.retrieval.context import LegContext
-from s3_retriever.retrieval.passages import BEST_TOKENS, find_passages
+from s3_retriever.retrieval.passages import find_passages
 from s3_retriever.retrieval.spans import ScoredSpan, rows_touching
 from s3_retriever.settings import RetrieveSettings
 
@@ -39,7 +39,7 @@ class Passages:
         longest = context.settings.spans.passage_tokens
         for passage in find_passages(context.store, context.ranked(), longest):
             scores = context.scores[rows_touching(context.batch, passage.ref)]
-            best = np.sort(scores)[-BEST_TOKENS:]
+            best = np.sort(scores)[-context.settings.scoring.best_tokens :]
             if len(best) and best.mean() > 0:
                 found += passage.scored(float(best.mean()))
         return sorted(found, key=lambda span: -span.score)

@@ -160,7 +160,9 @@ def calibrate(
         )
     coded = coded_heads(profile.card)
     layers, heads = (list(numbers) for numbers in zip(*coded, strict=True))
-    reader = HeadReader(llm, profile)
+    scoring = profile.default_settings.scoring
+    best_tokens = scoring.best_tokens
+    reader = HeadReader(llm, profile, scoring=scoring)
     alone = []
     questions: list[ScoredQuestion] = []
     for collection in usable:
@@ -170,8 +172,8 @@ def calibrate(
         for question in collection.questions:
             scores = reader.scores(context, question.text)
             gold = np.array([passage in question.gold_passages for passage in collection.passages])
-            alone.append(r_precision(passage_scores(scores, bounds), gold))
-            questions.append(ScoredQuestion(scores[layers, heads], bounds, gold))
+            alone.append(r_precision(passage_scores(scores, bounds, best_tokens), gold))
+            questions.append(ScoredQuestion(scores[layers, heads], bounds, gold, best_tokens))
             on_progress(len(questions), total)
     chosen = best_heads(questions, n_heads)
 

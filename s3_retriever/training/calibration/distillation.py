@@ -19,7 +19,6 @@ from s3_retriever.labels.bootstrap import bootstrap
 from s3_retriever.models.families import AttentionLayout
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.profiles.query_adapter import QueryAdapter
-from s3_retriever.retrieval.passages import BEST_TOKENS
 from s3_retriever.retrieval.query import ProjectedQuestion
 from s3_retriever.retrieval.scoring.attention import AttentionScorer, QuestionLanes
 from s3_retriever.training.calibration.distillation_examples import DistillationExample
@@ -184,8 +183,9 @@ class _Student:
             self._lanes(self._null) if self._null else None,
         )
         tokens = scorer.shares(example.ids, example.activations)
+        most = self._profile.default_settings.scoring.best_tokens
         found = [
-            tokens[start:end].topk(min(BEST_TOKENS, end - start)).values.mean()
+            tokens[start:end].topk(min(most, end - start)).values.mean()
             for start, end in example.bounds
         ]
         return torch.stack(found)

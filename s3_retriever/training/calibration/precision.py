@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from s3_retriever.labels.collections import Place
-from s3_retriever.retrieval.passages import BEST_TOKENS
+from s3_retriever.settings import ScoringSettings
 from s3_retriever.types import Tokens
 
 __all__ = ["ScoredQuestion", "chance_level", "passage_scores", "r_precision", "token_bounds"]
@@ -25,11 +25,13 @@ class ScoredQuestion:
     """First and one past the last token of each passage."""
     gold: np.ndarray
     """``(n_passages,)`` bool."""
+    best_tokens: int = ScoringSettings().best_tokens
+    """How many of its best tokens make a passage's score."""
 
     @cached_property
     def passages(self) -> np.ndarray:
         """``(n_heads, n_passages)``: each head's scores of the passages."""
-        return passage_scores(self.tokens, self.bounds)
+        return passage_scores(self.tokens, self.bounds, self.best_tokens)
 
     @cached_property
     def alone(self) -> np.ndarray:
@@ -42,15 +44,21 @@ class ScoredQuestion:
         Args:
             weights: ``(n_heads,)``.
         """
-        return float(r_precision(passage_scores(weights @ self.tokens, self.bounds), self.gold))
+        scores = passage_scores(weights @ self.tokens, self.bounds, self.best_tokens)
+        return float(r_precision(scores, self.gold))
 
 
-def passage_scores(token_scores: np.ndarray, bounds: Sequence[tuple[int, int]]) -> np.ndarray:
-    """The mean of each passage's 8 best tokens, or of all if it has fewer; 0 if it has none.
+def passage_scores(
+    token_scores: np.ndarray,
+    bounds: Sequence[tuple[int, int]],
+    best_tokens: int = ScoringSettings().best_tokens,
+) -> np.ndarray:
+    """The mean of each passage's best tokens, or of all if it has fewer; 0 if it has none.
 
     Args:
         token_scores: ``(..., n_tokens)``.
         bounds: first and one past the last token of each passage.
+        best_tokens: how many count.
 
     Returns:
         ``(..., n_passages)``
@@ -61,7 +69,7 @@ def passage_scores(token_scores: np.ndarray, bounds: Sequence[tuple[int, int]]) 
     """
     found = np.zeros((*token_scores.shape[:-1], len(bounds)), dtype=token_scores.dtype)
     for number, (start, end) in enumerate(bounds):
-        count = min(BEST_TOKENS, end - start)
+        count = min(best_tokens, end - start)
         if count > 0:
             best = np.partition(token_scores[..., start:end], -count, axis=-1)[..., -count:]
             found[..., number] = best.mean(-1)

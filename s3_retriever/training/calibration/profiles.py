@@ -14,7 +14,7 @@ from s3_retriever.profiles.card import Head, ProfileCard
 from s3_retriever.profiles.cards import shipped_profiles
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.profiles.query_adapter import ADAPTER_FILE, QueryAdapter
-from s3_retriever.settings import FusionSettings
+from s3_retriever.settings import RetrieveSettings
 
 __all__ = ["Position", "coded_heads", "refuse_folder", "site_of", "train_command", "write_profile"]
 
@@ -74,7 +74,7 @@ def write_profile(
     *,
     heads: Sequence[Head] | None = None,
     adapter: QueryAdapter | None = None,
-    fusion: FusionSettings | None = None,
+    retrieve: RetrieveSettings | None = None,
 ) -> Profile:
     """Copy a profile with what was learned for it; what is not given stays as it is.
 
@@ -86,7 +86,7 @@ def write_profile(
         out: the new profile's folder, new or empty.
         heads: that score tokens.
         adapter: of their queries.
-        fusion: weights of the legs.
+        retrieve: settings between a question and its spans.
 
     Raises:
         ProfileError: the profile cannot be read.
@@ -98,8 +98,8 @@ def write_profile(
     record = loaded.card.model_dump(mode="json")
     if heads is not None:
         record["heads"] = [head.model_dump() for head in heads]
-    if fusion is not None:
-        record["fusion"] = fusion.model_dump()
+    if retrieve is not None:
+        record["retrieve"] = retrieve.model_dump(mode="json")
     try:
         ProfileCard.model_validate(record)
     except ValueError as e:

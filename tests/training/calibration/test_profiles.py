@@ -13,7 +13,7 @@ from s3_retriever.models.transformers import TransformersModel
 from s3_retriever.profiles.card import Head
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.profiles.query_adapter import QueryAdapter
-from s3_retriever.settings import FusionSettings
+from s3_retriever.settings import FusionSettings, RetrieveSettings
 from s3_retriever.training.calibration.profiles import (
     coded_heads,
     refuse_folder,
@@ -87,13 +87,13 @@ def test_an_adapter_belongs_to_its_heads(source: Path, tmp_path: Path) -> None:
     assert adapted.card.fingerprint == named.card.fingerprint
     assert adapted.adapter is not None
     assert (adapted.adapter.bias == 0.5).all()
-    weights = FusionSettings(likelihood_weight=4.0)
-    both = write_profile(str(tmp_path / "adapted"), tmp_path / "both", fusion=weights)
-    assert both.card.fusion == weights
+    learned = RetrieveSettings(fusion=FusionSettings(weights={"query_likelihood": 4.0}))
+    both = write_profile(str(tmp_path / "adapted"), tmp_path / "both", retrieve=learned)
+    assert both.card.retrieve == learned
     assert both.card.query_adapter_sha256 == adapted.card.query_adapter_sha256
     other = write_profile(str(tmp_path / "both"), tmp_path / "other", heads=HEADS[:1])
     assert other.adapter is None
-    assert other.card.fusion == weights
+    assert other.card.retrieve == learned
 
 
 def test_an_adapter_that_does_not_fit(source: Path, tmp_path: Path) -> None:
