@@ -9,6 +9,7 @@ import numpy as np
 from s3_retriever.models.base import LikelihoodJudge
 from s3_retriever.retrieval.candidates import find_candidates
 from s3_retriever.retrieval.fusion import FusedSpan, SpanUnion
+from s3_retriever.retrieval.headings import Headings
 from s3_retriever.retrieval.lazy import lazy
 from s3_retriever.retrieval.scoring.base import TokenScorer, score_tokens
 from s3_retriever.retrieval.spans import ScoredSpan
@@ -19,7 +20,10 @@ from s3_retriever.settings import RetrieveSettings
 from s3_retriever.storage.base import CodeStore
 from s3_retriever.types import SpanRef, TextBounds, TokenBatch, TokenRange
 
-__all__ = ["LegContext"]
+__all__ = ["LegContext", "ParagraphRef"]
+
+ParagraphRef = tuple[str, int]
+"""A document, and the number of one of its paragraphs."""
 
 
 class LegContext:
@@ -94,6 +98,11 @@ class LegContext:
         return Words(self.store, self.search)
 
     @lazy
+    def headings(self) -> Headings:
+        """What stands above paragraphs."""
+        return Headings(self.store)
+
+    @lazy
     def scorer(self) -> TokenScorer | None:
         """Scores tokens for the question; ``None`` where no leg of the preset is about features."""
         return self._make_scorer() if "features" in self.weights else None
@@ -130,6 +139,10 @@ class LegContext:
             for ref in self.store.characters(ranges)
             for start, end in self.bounds(ref.doc_id).sentences_over(ref.start, ref.end)
         ]
+
+    def paragraph_of(self, ref: SpanRef) -> ParagraphRef:
+        """The paragraph in which a span begins."""
+        return ref.doc_id, self.bounds(ref.doc_id).paragraph_of(ref.start)
 
     def bounds(self, doc_id: str) -> TextBounds:
         """Where a document's sentences and paragraphs stand; looked up once for a question."""

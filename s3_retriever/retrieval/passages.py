@@ -10,7 +10,7 @@ from s3_retriever.retrieval.spans import ScoredSpan
 from s3_retriever.storage.base import CodeStore
 from s3_retriever.types import SpanRef
 
-__all__ = ["Passage", "find_passages"]
+__all__ = ["Passage", "find_passages", "passage_around"]
 
 _CHARACTERS_A_TOKEN = 8
 """More than a token has on average in any language: how far around a candidate to look."""
@@ -41,11 +41,11 @@ def find_passages(store: CodeStore, fused: Sequence[FusedSpan], most: int) -> It
     for item in fused:
         earlier = found.setdefault(item.ref.doc_id, [])
         if not any(passage.ref.holds(item.ref) for passage in earlier):
-            earlier.append(_around(store, item.ref, most))
+            earlier.append(passage_around(store, item.ref, most))
             yield earlier[-1]
 
 
-def _around(store: CodeStore, ref: SpanRef, most: int) -> Passage:
+def passage_around(store: CodeStore, ref: SpanRef, most: int) -> Passage:
     """Whole sentences around a range, up to ``most`` tokens, inside its paragraph."""
     bounds = store.bounds(ref.doc_id)
     reach = _CHARACTERS_A_TOKEN * most

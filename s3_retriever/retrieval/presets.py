@@ -113,6 +113,7 @@ _FAST = {
     "bm25": 1.0,
     "lead_tail": 1.0,
     "pseudo_relevance_feedback": 1.0,
+    "headings": 1.0,
     "passages": 0.5,
 }
 

@@ -15,6 +15,7 @@ from s3_retriever.retrieval.context import LegContext
 from s3_retriever.retrieval.legs.base import Leg
 from s3_retriever.retrieval.legs.bm25 import BM25
 from s3_retriever.retrieval.legs.features import Features
+from s3_retriever.retrieval.legs.headings import Headings
 from s3_retriever.retrieval.legs.lead_tail import LeadTail
 from s3_retriever.retrieval.legs.passages import Passages
 from s3_retriever.retrieval.legs.pseudo_relevance_feedback import PseudoRelevanceFeedback
@@ -76,6 +77,12 @@ class TestPseudoRelevanceFeedback(LegContract):
     @pytest.fixture(scope="class")
     def leg(self) -> Leg:
         return PseudoRelevanceFeedback()
+
+
+class TestHeadings(LegContract):
+    @pytest.fixture(scope="class")
+    def leg(self) -> Leg:
+        return Headings()
 
 
 class TestPassages(LegContract):
@@ -179,6 +186,7 @@ def test_what_is_unregistered_is_unknown() -> None:
         "bm25",
         "lead_tail",
         "pseudo_relevance_feedback",
+        "headings",
         "passages",
         "query_likelihood",
     )

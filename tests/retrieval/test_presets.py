@@ -9,7 +9,13 @@ from s3_retriever.retrieval.fusion import highest_score
 from s3_retriever.retrieval.presets import Preset, mode_names, preset_named, register_preset
 from s3_retriever.settings import FusionSettings, RetrieveSettings
 
-FAST = {"features": 1.0, "bm25": 1.0, "pseudo_relevance_feedback": 1.0, "passages": 0.5}
+FAST = {
+    "features": 1.0,
+    "bm25": 1.0,
+    "pseudo_relevance_feedback": 1.0,
+    "headings": 1.0,
+    "passages": 0.5,
+}
 
 
 def weights(mode: str, **fusion: object) -> dict[str, float]:
@@ -41,6 +47,7 @@ def test_passages_need_features() -> None:
     assert weights("fast", weights={"features": 0}) == {
         "bm25": 1.0,
         "pseudo_relevance_feedback": 1.0,
+        "headings": 1.0,
     }
 
 
@@ -63,6 +70,6 @@ def test_an_order_that_legs_do_not_allow() -> None:
 
 
 def test_the_highest_score_counts_legs_that_are_asked() -> None:
-    assert highest_score(weights("fast"), 0.8) == pytest.approx(3.5 * 1.8)
-    assert highest_score(weights("fast", lead_tokens=1), 0.8) == pytest.approx(4.5 * 1.8)
-    assert highest_score(weights("hybrid", weights={"features": 0}), 0) == pytest.approx(4.0)
+    assert highest_score(weights("fast"), 0.8) == pytest.approx(4.5 * 1.8)
+    assert highest_score(weights("fast", lead_tokens=1), 0.8) == pytest.approx(5.5 * 1.8)
+    assert highest_score(weights("hybrid", weights={"features": 0}), 0) == pytest.approx(5.0)

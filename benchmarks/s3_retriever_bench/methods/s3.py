@@ -37,6 +37,7 @@ PUBLISHED = RetrieveSettings(
             "bm25": 1.0,
             "lead_tail": 1.0,
             "pseudo_relevance_feedback": 0,
+            "headings": 0,
             "passages": 0,
             "query_likelihood": 0,
         },

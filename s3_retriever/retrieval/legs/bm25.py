@@ -1,11 +1,13 @@
-"""The BM25 leg: the sentences of the candidate blocks, by their words.
+"""The BM25 leg: the sentences of the candidate blocks, by their words and their headings' words.
 
 Blocks of 64 tokens are the right grain for finding and the wrong one for a tight budget, so the
-sentences in them are scored again, with document frequencies of the whole index.
+sentences in them are scored again, with document frequencies of the whole index. What a sentence
+speaks of often stands in the heading above it, so that counts as its beginning.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,7 +37,7 @@ class BM25:
         """The best sentences, best first."""
         words = context.words
         idf = {word: words.idf(word) for word in dict.fromkeys(context.question_words)}
-        found = [(ref, words.counts(ref)) for ref in context.sentences(context.candidates)]
+        found = [(ref, _counts(context, ref)) for ref in context.sentences(context.candidates)]
         if not found:
             return []
         mean_length = sum(counts.total() for _, counts in found) / len(found) or 1.0
@@ -47,3 +49,12 @@ class BM25:
                 scores[ref] = sum(w * tf * (_K1 + 1) / (tf + norm) for w, tf in shared)
         best = sorted(scores.items(), key=lambda item: -item[1])
         return [ScoredSpan(ref, s) for ref, s in best[: context.settings.fusion.bm25_spans]]
+
+
+def _counts(context: LegContext, ref: SpanRef) -> Counter[str]:
+    """Words of a sentence, with those of its heading unless it is the heading itself."""
+    own = context.words.counts(ref)
+    heading = context.headings.of(*context.paragraph_of(ref))
+    if not heading or heading in context.store.text(ref):
+        return own
+    return own + Counter(context.search.words(heading))

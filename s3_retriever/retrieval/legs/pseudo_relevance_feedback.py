@@ -44,11 +44,11 @@ class PseudoRelevanceFeedback:
         hits = context.search.search_words(looked_up, settings.blocks, context.filter)
         proposed = context.store.merged([hit.tokens for hit in hits])
         best = max((item.score for item, _ in evidence), default=1.0)
-        paragraphs = [_paragraph(context, item.ref) for item, _ in evidence]
+        paragraphs = [context.paragraph_of(item.ref) for item, _ in evidence]
         scores: dict[SpanRef, float] = {}
         for ref in dict.fromkeys(context.sentences([*context.candidates, *proposed])):
             words = context.words.counts(ref)
-            own = _paragraph(context, ref)
+            own = context.paragraph_of(ref)
             shares = [
                 item.score / best * sum(w for word, w in weights.items() if word in words)
                 for (item, weights), paragraph in zip(evidence, paragraphs, strict=True)
@@ -70,7 +70,3 @@ def new_words(context: LegContext, evidence: FusedSpan) -> dict[str, float]:
         for word in words.counts(evidence.ref)
         if word not in asked and words.document_frequency(word) <= most
     }
-
-
-def _paragraph(context: LegContext, ref: SpanRef) -> tuple[str, int]:
-    return ref.doc_id, context.bounds(ref.doc_id).paragraph_of(ref.start)

@@ -6,6 +6,7 @@ from s3_retriever.errors import InputError
 from s3_retriever.retrieval.legs.base import Leg
 from s3_retriever.retrieval.legs.bm25 import BM25
 from s3_retriever.retrieval.legs.features import Features
+from s3_retriever.retrieval.legs.headings import Headings
 from s3_retriever.retrieval.legs.lead_tail import LeadTail
 from s3_retriever.retrieval.legs.passages import Passages
 from s3_retriever.retrieval.legs.pseudo_relevance_feedback import PseudoRelevanceFeedback
@@ -47,6 +48,7 @@ for _leg in (
     BM25(),
     LeadTail(),
     PseudoRelevanceFeedback(),
+    Headings(),
     Passages(),
     QueryLikelihood(),
 ):
