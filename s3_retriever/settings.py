@@ -251,8 +251,9 @@ class QueryLikelihoodSettings(_Settings):
 
     window: int = Field(default=2048, ge=1)
     """Most tokens of candidate passages to read, and of the question's copies behind them."""
-    passages: int = Field(default=24, ge=1)
-    """Most passages."""
+    passages: int = Field(default=6, ge=1)
+    """Most passages: the others, further down the ranking, cost time and change little
+    (docs/quality.md)."""
 
 
 class RetrieveSettings(_Settings):

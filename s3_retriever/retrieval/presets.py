@@ -120,7 +120,7 @@ _FAST = {
 for _preset in (
     Preset(
         "hybrid",
-        _FAST | {"query_likelihood": 2.0},
+        _FAST | {"query_likelihood": 1.0},
         summary="features and words, whose best passages the model reads again",
     ),
     Preset("fast", _FAST, summary="features and words"),
