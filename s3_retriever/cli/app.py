@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from rich.text import Text
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
+from s3_retriever.cli.adopt import adopt
 from s3_retriever.cli.ask import ask
 from s3_retriever.cli.calibrate import calibrate
 from s3_retriever.cli.demo import demo
@@ -100,6 +101,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     export,
     import_,
     migrate,
+    adopt,
     train,
     calibrate,
 )

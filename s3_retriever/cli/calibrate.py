@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from s3_retriever.labels.collections import Collection
     from s3_retriever.training.calibration.calibration import Calibration
 
-__all__ = ["calibrate"]
+__all__ = ["calibrate", "read_texts"]
 
 _SHOWN = 16
 """Heads of the table."""
@@ -82,7 +82,7 @@ def calibrate(
         raise InputError("give either --distill or --fusion; each makes a profile for the other")
     if fusion and data is None:
         raise InputError("--fusion needs --data (questions with labelled evidence)")
-    texts = None if text is None else _texts(text)
+    texts = None if text is None else read_texts(text)
     collections = None if distill and texts else _questions(data, texts, limit, seed)
     chosen = profile or DEFAULT_PROFILE
     with waiting("loading the model ..."):
@@ -131,7 +131,8 @@ def _choose_heads(
     return {**found.record(), "train": advice[-1] if advice else None}
 
 
-def _texts(path: Path) -> list[str]:
+def read_texts(path: Path) -> list[str]:
+    """The texts of a file or folder; what cannot be read is said on standard error."""
     from s3_retriever.readers import read_files
 
     files = read_files([path])

@@ -17,13 +17,21 @@ from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import InputError
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.families import AttentionLayout
+from s3_retriever.models.wheels import WHEELS
 from s3_retriever.profiles.autoencoder import TopKSae
 from s3_retriever.profiles.card import Head, Hookpoint, ProfileCard, hookpoint_folder
 from s3_retriever.settings import SaeSettings, ScanSettings
 from s3_retriever.training.autoencoders import measure, train
 from s3_retriever.training.corpus import collect_keys, read_corpus
 
-__all__ = ["PUBLISHED_LAYERS", "default_layers", "make_profile", "parse_heads", "parse_sites"]
+__all__ = [
+    "PUBLISHED_LAYERS",
+    "default_layers",
+    "make_profile",
+    "parse_heads",
+    "parse_sites",
+    "planned_card",
+]
 
 PUBLISHED_LAYERS = {
     "llama-3.1-8b": (0, 12, 16, 29),
@@ -210,6 +218,24 @@ def _refuse_early(
         )
     if settings.k > min(sizes):
         raise InputError(f"--k {settings.k} is more than the {min(sizes)} latents")
+    planned_card(llm, name, sites, heads, settings, prefix=prefix, bos=bos)
+
+
+def planned_card(
+    llm: LanguageModel,
+    name: str,
+    sites: Sequence[Site],
+    heads: Sequence[Head],
+    settings: SaeSettings,
+    *,
+    prefix: str = ProfileCard.model_fields["chunk_prefix"].default,
+    bos: bool,
+) -> ProfileCard:
+    """The card of a profile whose autoencoders are not trained yet: how texts will be read.
+
+    Raises:
+        InputError: the sites and heads do not fit together.
+    """
     planned = [
         Hookpoint(
             layer=layer,
@@ -221,13 +247,13 @@ def _refuse_early(
         )
         for layer, kv_heads in sites
     ]
-    _card(llm, name, planned, heads, settings, prefix, bos, command="", n_tokens=0)
+    return _card(llm, name, planned, heads, settings, prefix, bos, command="", n_tokens=0)
 
 
 def _card(
     llm: LanguageModel,
     name: str,
-    hookpoints: list[Hookpoint],
+    hookpoints: Sequence[Hookpoint],
     heads: Sequence[Head],
     settings: SaeSettings,
     prefix: str,
@@ -251,7 +277,10 @@ def _card(
             k=settings.k,
             n_latents=settings.latents_for(len(hookpoints[0].kv_heads) * layout.head_dim),
             hookpoints=tuple(hookpoints),
-            weights_sha256=llm.weights_digest(max(h.layer for h in hookpoints)),
+            # a model that comes rounded to four bits where no hub answers has two right digests
+            weights_sha256=None
+            if llm.name in WHEELS
+            else llm.weights_digest(max(h.layer for h in hookpoints)),
             heads=tuple(heads),
             training={
                 "command": command,

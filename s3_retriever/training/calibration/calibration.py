@@ -162,7 +162,7 @@ def calibrate(
     layers, heads = (list(numbers) for numbers in zip(*coded, strict=True))
     scoring = profile.default_settings.scoring
     best_tokens = scoring.best_tokens
-    reader = HeadReader(llm, profile, scoring=scoring)
+    reader = HeadReader(llm, profile.card, scoring=scoring)
     alone = []
     questions: list[ScoredQuestion] = []
     for collection in usable:

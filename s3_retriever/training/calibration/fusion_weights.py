@@ -98,6 +98,8 @@ def legs_of(
     engine: Engine,
     collections: Iterable[Collection],
     *,
+    settings: RetrieveSettings | None = None,
+    scanned: Sequence[Engine] | None = None,
     on_question: Callable[[int], None] = lambda done: None,
 ) -> list[ProposedQuestion]:
     """Ask every question once and keep what each leg proposes.
@@ -105,6 +107,8 @@ def legs_of(
     Args:
         engine: its model, profile and settings; its index is not touched.
         collections: questions with evidence; those without are left out.
+        settings: by default the engine's own.
+        scanned: engines that have read the collections, where there are any.
         on_question: called with the number of questions done.
 
     Raises:
@@ -113,9 +117,12 @@ def legs_of(
     retriever = Retriever(engine.llm, engine.profile)
     found: list[ProposedQuestion] = []
     done = 0
-    for collection in collections:
-        aside = Engine(engine.llm, engine.profile, scan=engine.scan_settings)
-        aside.add(collection.documents)
+    for number, collection in enumerate(collections):
+        if scanned is None:
+            aside = Engine(engine.llm, engine.profile, scan=engine.scan_settings)
+            aside.add(collection.documents)
+        else:
+            aside = scanned[number]
         view = aside.documents.view
         filler = BudgetFiller(collection, engine.llm.count_tokens)
         for question in collection.questions:
@@ -125,7 +132,7 @@ def legs_of(
                     view.search,
                     question.text,
                     mode=MODE,
-                    settings=engine.retrieve_settings,
+                    settings=settings or engine.retrieve_settings,
                 )
                 found.append(ProposedQuestion(question, context.union, filler))
             done += 1

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from s3_retriever.encoding.chunk_reader import ChunkReader
 from s3_retriever.models.base import LanguageModel
-from s3_retriever.profiles.profile import Profile
+from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.retrieval.query import ProjectedQuestion, project_question
 from s3_retriever.settings import ScanSettings, ScoringSettings
 from s3_retriever.types import Tokens
@@ -47,7 +47,7 @@ class HeadReader:
     def __init__(
         self,
         llm: LanguageModel,
-        profile: Profile,
+        card: ProfileCard,
         scan: ScanSettings | None = None,
         scoring: ScoringSettings | None = None,
     ) -> None:
@@ -55,8 +55,7 @@ class HeadReader:
 
         Args:
             llm: the model.
-            profile: gives the prefix of chunks and the question's prompt; its autoencoders and
-                heads are not used.
+            card: gives the prefix of chunks and the question's prompt.
             scan: the size of chunks.
             scoring: the null question.
 
@@ -64,7 +63,7 @@ class HeadReader:
             ProfileError: the prefix leaves no room for text.
         """
         settings = scan or ScanSettings()
-        self._card = profile.card
+        self._card = card
         self._llm = llm
         self._reader = ChunkReader(
             llm,
@@ -95,14 +94,32 @@ class HeadReader:
         Raises:
             InputError: the question is empty or too long.
         """
-        asked = [self._project(question), *self._null]
+        asked, null = self.attention(context, question)
+        scores: np.ndarray = asked - null
+        return scores
+
+    def attention(self, context: ReadContext, question: str) -> tuple[np.ndarray, np.ndarray]:
+        """What :meth:`scores` is the difference of.
+
+        Args:
+            context: what was read; of at least one token.
+            question: what is asked.
+
+        Returns:
+            Attention for the question and for the null question, ``(n_layers, n_heads, n_tokens)``
+            float32 each, in units of the average token's; without a null question its is 0.
+
+        Raises:
+            InputError: the question is empty or too long.
+        """
         n = len(context.tokens)
-        found = np.empty((len(self._layers), self._llm.layout.n_heads, n), dtype=np.float32)
-        for layer, keys in context.keys.items():
-            shares = [self._attention(q.queries[layer], keys.float()) for q in asked]
-            total = shares[0] - shares[1] if len(shares) > 1 else shares[0]
-            found[layer] = (total * n).cpu().numpy()
-        return found
+        shape = (len(self._layers), self._llm.layout.n_heads, n)
+        found = [np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)]
+        for into, asked in zip(found, [self._project(question), *self._null], strict=False):
+            for layer, keys in context.keys.items():
+                shares = self._attention(asked.queries[layer], keys.float())
+                into[layer] = (shares * n).cpu().numpy()
+        return found[0], found[1]
 
     def _project(self, question: str) -> ProjectedQuestion:
         return project_question(self._llm, self._card, question, self._layers)

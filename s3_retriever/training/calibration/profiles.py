@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import InputError
@@ -75,6 +76,8 @@ def write_profile(
     heads: Sequence[Head] | None = None,
     adapter: QueryAdapter | None = None,
     retrieve: RetrieveSettings | None = None,
+    presets: Mapping[str, str] | None = None,
+    report: Mapping[str, Any] | None = None,
 ) -> Profile:
     """Copy a profile with what was learned for it; what is not given stays as it is.
 
@@ -87,6 +90,8 @@ def write_profile(
         heads: that score tokens.
         adapter: of their queries.
         retrieve: settings between a question and its spans.
+        presets: the mode to use by type of device.
+        report: the report card.
 
     Raises:
         ProfileError: the profile cannot be read.
@@ -100,6 +105,10 @@ def write_profile(
         record["heads"] = [head.model_dump() for head in heads]
     if retrieve is not None:
         record["retrieve"] = retrieve.model_dump(mode="json")
+    if presets is not None:
+        record["presets"] = dict(presets)
+    if report is not None:
+        record["report"] = dict(report)
     try:
         ProfileCard.model_validate(record)
     except ValueError as e:

@@ -59,7 +59,7 @@ def test_every_head_alone_and_the_chosen_ones(tiny: TransformersModel, profile: 
     assert found.chance == pytest.approx((1 / 3 + 2 / 3 + 1 / 3) / 3)
     assert found.alone.shape == (3, 3, 6)
 
-    reader = HeadReader(tiny, profile)
+    reader = HeadReader(tiny, profile.card)
     context = reader.read(collections[0].documents[0].text)
     scores = reader.scores(context, "What of 1?")
     scores = passage_scores(scores, token_bounds(context.tokens, collections[0].passages))

@@ -75,7 +75,7 @@ def test_scores_are_shares_of_exact_attention(
     tiny: TransformersModel, profile: Profile, chunk: int, null: str | None
 ) -> None:
     scan, scoring = ScanSettings(chunk_tokens=chunk), ScoringSettings(null_question=null)
-    reader = HeadReader(tiny, profile, scan, scoring)
+    reader = HeadReader(tiny, profile.card, scan, scoring)
     scores = reader.scores(reader.read(TEXT), QUESTION)
     by_hand = expected(tiny, chunk, null)
     assert scores.shape == by_hand.shape
@@ -87,16 +87,16 @@ def test_the_profile_decides_how_questions_are_put(
     tiny: TransformersModel, profile: Profile
 ) -> None:
     card = profile.card.model_copy(update={"question_prompt": ("{question}", "Why {question}")})
-    context = HeadReader(tiny, profile).read(TEXT)
-    usual = HeadReader(tiny, profile).scores(context, QUESTION)
-    other = HeadReader(tiny, Profile(card, profile.saes)).scores(context, QUESTION)
+    context = HeadReader(tiny, profile.card).read(TEXT)
+    usual = HeadReader(tiny, profile.card).scores(context, QUESTION)
+    other = HeadReader(tiny, card).scores(context, QUESTION)
     assert not np.allclose(usual, other, atol=0.01)
 
 
 def test_what_cannot_be_read(tiny: TransformersModel, profile: Profile) -> None:
-    reader = HeadReader(tiny, profile)
+    reader = HeadReader(tiny, profile.card)
     with pytest.raises(InputError, match="the question is empty"):
         reader.scores(reader.read(TEXT), "  ")
     long = profile.card.model_copy(update={"chunk_prefix": "Document " * 200})
     with pytest.raises(ProfileError, match="fills the model's whole window"):
-        HeadReader(tiny, Profile(long, profile.saes))
+        HeadReader(tiny, long)

@@ -1,0 +1,1 @@
+"""Adoption: from a model to a profile that retrieves, in one go."""

@@ -1,0 +1,144 @@
+"""How much of everything fits the time there is, from what the machine was seen to do."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from s3_retriever.models.base import LanguageModel
+from s3_retriever.settings import SaeSettings
+from s3_retriever.training.adoption.material import Material
+from s3_retriever.training.autoencoders import time_step
+
+__all__ = ["Plan", "Speed", "default_minutes", "keep_plan", "measure_speed"]
+
+LATENTS = 4096
+ACTIVE = {64: 16, 128: 32, 256: 32}
+"""Active latents by the dimension of a key head; wider ones need more."""
+BATCH = 2048
+LEARNING_RATE = 1e-3
+"""The rate and the batch with which short runs of the shipped autoencoders were chosen."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What the machine was seen to do; kept, so that a run that goes on has the same plan."""
+
+    layer_seconds: float
+    """Of one layer, a token."""
+    fixed_seconds: float
+    """Of everything else, a token."""
+    question_seconds: float
+    """Of ranking every head on one question."""
+    step_seconds: float
+    """Of one step of training an autoencoder of one key head."""
+
+    def tokens_per_second(self, last_layer: int) -> float:
+        """Of a scan that ends at a layer."""
+        return 1 / (self.fixed_seconds + self.layer_seconds * (last_layer + 1))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes that fit the time."""
+
+    n_learn: int
+    n_report: int
+    corpus_tokens: int
+    steps: int
+    seconds: float
+    """What it will take, about."""
+
+    @classmethod
+    def of(cls, speed: Speed, minutes: float, material: Material, n_layers: int) -> Plan:
+        """Share the time out: half to questions, the rest to autoencoders.
+
+        A question costs its ranking, if it is learned from, and then a scan, and the reading of its
+        best passages by the whole model.
+
+        Args:
+            speed: what the machine does.
+            minutes: there are.
+            material: what there is.
+            n_layers: of the model; the scan is reckoned to need half of them.
+        """
+        seconds = 60 * minutes
+        each = 1.6 * speed.question_seconds
+        asked = int(0.5 * seconds / (2 * each + speed.question_seconds))
+        n_learn = min(len(material.learn), max(12, min(asked, 150)))
+        n_report = min(len(material.report), max(12, min(asked, 150)))
+        scan = int(0.15 * seconds * speed.tokens_per_second(n_layers // 2))
+        corpus = max(4 * BATCH, min(150_000, scan, len(material.text) // 4))
+        steps = max(200, min(3000, int(0.12 * seconds / speed.step_seconds)))
+        total = n_learn * (speed.question_seconds + each) + n_report * each
+        total += corpus / speed.tokens_per_second(n_layers // 2) + 2 * steps * speed.step_seconds
+        return cls(n_learn, n_report, corpus, steps, total)
+
+    def autoencoders(self, head_dim: int, seed: int) -> SaeSettings:
+        """Settings of training: 4,096 latents for one key head."""
+        return SaeSettings(
+            latents=LATENTS,
+            k=ACTIVE.get(head_dim, 32),
+            steps=self.steps,
+            batch_tokens=BATCH,
+            learning_rate=LEARNING_RATE,
+            seed=seed,
+        )
+
+
+def default_minutes(llm: LanguageModel) -> float:
+    """6 for a model of 135 million parameters in bfloat16, 20 for one of 1.5 billion.
+
+    Example:
+        >>> from s3_retriever.models.transformers import TransformersModel
+        >>> default_minutes(TransformersModel.load("HuggingFaceTB/SmolLM2-135M-Instruct")) < 7
+        True
+    """
+    parameters = int(llm.describe()["weight_bytes"]) / (
+        4 if "32" in str(llm.describe()["dtype"]) else 2
+    )
+    return float(np.clip(6 * (parameters / 135e6) ** 0.5, 5, 20))
+
+
+def measure_speed(llm: LanguageModel, text: str, ranked: float, head_dim: int) -> Speed:
+    """Time a scan that ends in the middle and one that ends at the last layer, and training.
+
+    Args:
+        llm: the model.
+        text: what is read.
+        ranked: seconds that ranking a question took.
+        head_dim: dimensions of a key head.
+    """
+    ids = llm.tokenize(text).ids[:1024]
+    prefix = llm.prefix_ids("Document:\n", bos=llm.adds_bos)
+    last = llm.layout.n_layers - 1
+    taken = {}
+    for layer in (last // 3, last):
+        times = []
+        for _ in range(2):
+            start = time.perf_counter()
+            llm.read_keys([ids], [layer], prefix)
+            times.append(time.perf_counter() - start)
+        taken[layer] = min(times) / len(ids)
+    each = max((taken[last] - taken[last // 3]) / (last - last // 3), 1e-9) if last else taken[last]
+    fixed = max(taken[last] - each * (last + 1), 1e-9)
+    step = time_step(head_dim, LATENTS, ACTIVE.get(head_dim, 32), BATCH, _device(llm))
+    return Speed(each, fixed, ranked, step)
+
+
+def keep_plan(file: Path, make: Speed | None) -> Speed | None:
+    """The speed that an earlier run of the same command measured, or ``make``, which is kept."""
+    if file.exists():
+        return Speed(**json.loads(file.read_text(encoding="utf-8")))
+    if make is not None:
+        file.write_text(json.dumps(asdict(make)) + "\n", encoding="utf-8")
+    return make
+
+
+def _device(llm: LanguageModel) -> torch.device:
+    return torch.device(str(llm.describe()["device"]))

@@ -1,0 +1,137 @@
+"""The report card: what a profile is worth on questions that nothing was learned from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from s3_retriever.labels.bootstrap import bootstrap
+from s3_retriever.labels.collections import Collection
+from s3_retriever.models.base import LanguageModel
+from s3_retriever.profiles.card import ProfileCard
+from s3_retriever.profiles.profile import Profile
+from s3_retriever.settings import RetrieveSettings
+from s3_retriever.training.adoption.fitting import scan_questions
+
+__all__ = ["PATIENCE", "bytes_a_token", "peers", "recommended", "report_card"]
+
+BUDGETS = (128, 256, 512)
+MODES = ("bm25", "features", "fast", "hybrid")
+PEERS = ("bm25", "dense", "dense+bm25")
+"""Of the benchmarks' distribution; each is the best of its variants at every budget."""
+PATIENCE = 1.0
+"""Seconds that a question may take for the mode that is recommended."""
+
+
+def report_card(
+    llm: LanguageModel,
+    profile: Profile,
+    collections: Sequence[Collection],
+    settings: RetrieveSettings,
+    *,
+    on_question: Callable[[int], None] = lambda done: None,
+) -> dict[str, Any]:
+    """Measure every mode, and the peers where they are installed.
+
+    Args:
+        llm: the model.
+        profile: made for it.
+        collections: of one document and one question each, that nothing was learned from.
+        settings: those that the profile will have.
+        on_question: called with the number of questions done.
+
+    Returns:
+        As JSON: ``n``, ``budgets``, ``modes`` by name with ``evidence_recall`` by budget, the
+        ``interval`` at 256 tokens and ``milliseconds`` (median), ``peers`` alike without times,
+        ``tokens_per_second`` of the scan, ``bytes_a_token``, and the device.
+    """
+    start, tokens = time.perf_counter(), 0
+    scanned = scan_questions(llm, profile, collections)
+    seconds = time.perf_counter() - start
+    tokens = sum(llm.count_tokens(d.text) for c in collections for d in c.documents)
+    recalls: dict[str, list[list[float]]] = {mode: [] for mode in MODES}
+    taken: dict[str, list[float]] = {mode: [] for mode in MODES}
+    for done, question in enumerate(scanned, start=1):
+        for mode in MODES:
+            start = time.perf_counter()
+            recalls[mode].append(question.evidence(mode, settings, BUDGETS))
+            taken[mode].append(time.perf_counter() - start)
+        on_question(done)
+    return {
+        "n": len(collections),
+        "budgets": list(BUDGETS),
+        "modes": {
+            mode: _figures(np.array(found)) | {"milliseconds": _milliseconds(taken[mode])}
+            for mode, found in recalls.items()
+        },
+        "peers": peers(llm, profile, collections),
+        "tokens_per_second": round(tokens / seconds),
+        "bytes_a_token": bytes_a_token(profile.card),
+        "device": str(llm.describe()["device"]),
+    }
+
+
+def peers(
+    llm: LanguageModel, profile: Profile, collections: Sequence[Collection]
+) -> dict[str, dict[str, Any]]:
+    """BM25, dense retrieval and both together, where ``s3-retriever-bench`` is installed."""
+    try:
+        from s3_retriever_bench.retrieval import evaluate_retrieval
+    except ImportError:
+        return {}
+    from s3_retriever.engine import Engine
+
+    engine = Engine(llm, profile)
+    found = evaluate_retrieval(engine, collections, methods=PEERS, budgets=BUDGETS)
+    return {
+        name: _of_bench(measured)
+        for name, measured in found["methods"].items()
+        if "evidence_recall" in measured
+    }
+
+
+def recommended(report: dict[str, Any]) -> tuple[str, str]:
+    """The mode for this device, and why, in a sentence.
+
+    ``hybrid`` where it finds more than ``fast`` and answers within :data:`PATIENCE`.
+    """
+    fast, hybrid = report["modes"]["fast"], report["modes"]["hybrid"]
+    gain = hybrid["evidence_recall"]["256"] - fast["evidence_recall"]["256"]
+    cost = f"{fast['milliseconds']:.0f} ms a question against {hybrid['milliseconds']:.0f} ms"
+    if gain <= 0:
+        return "fast", f"the reading of mode hybrid finds no more ({gain:+.3f}): {cost}"
+    if hybrid["milliseconds"] > 1000 * PATIENCE:
+        return "fast", f"mode hybrid finds {gain:+.3f} and takes too long here: {cost}"
+    return "hybrid", f"its reading finds {gain:+.3f}: {cost} in mode fast"[:200]
+
+
+def bytes_a_token(card: ProfileCard) -> int:
+    """Bytes of codes that an index holds for a token: an id and a step for each active latent."""
+    return len(card.hookpoints) * card.k * ((2 if card.n_latents <= 1 << 16 else 4) + 1)
+
+
+def _figures(recalls: np.ndarray) -> dict[str, Any]:
+    middle = bootstrap(recalls[:, 1].tolist())
+    return {
+        "evidence_recall": {
+            str(budget): round(float(mean), 3)
+            for budget, mean in zip(BUDGETS, recalls.mean(0), strict=True)
+        },
+        "interval": [round(middle["low"], 3), round(middle["high"], 3)],
+    }
+
+
+def _of_bench(measured: dict[str, Any]) -> dict[str, Any]:
+    by_budget = measured["evidence_recall"]
+    middle = by_budget["256"]
+    return {
+        "evidence_recall": {str(b): round(by_budget[str(b)]["mean"], 3) for b in BUDGETS},
+        "interval": [round(middle["low"], 3), round(middle["high"], 3)],
+    }
+
+
+def _milliseconds(seconds: Sequence[float]) -> float:
+    return round(1000 * float(np.median(seconds)), 1)
