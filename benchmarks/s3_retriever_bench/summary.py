@@ -105,7 +105,7 @@ class _Chosen:
         notes = list(budgets)
         if len(self.ran) > 1 and len(notes) > 1:
             notes = [f"at {', '.join(at)}: {note}" for note, at in budgets.items()]
-        notes += [f"a variant was skipped: {reason}" for reason in self.skipped]
+        notes += [f"a variant was skipped: {reason}" for reason in dict.fromkeys(self.skipped)]
         return "; ".join(note for note in notes if note)
 
 
