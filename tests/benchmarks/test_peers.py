@@ -101,7 +101,8 @@ def test_each_sentence_knows_the_paragraph_that_it_begins_in() -> None:
 
 def test_a_titled_sentence_is_read_behind_its_paragraphs_first_line(engine: Engine) -> None:
     text = (
-        "Skerry Point\nIt stands here. It shines.\n\nA first line that is text.\nMore. Yet more."
+        "Skerry Point\nIt stands here. It shines.\n\nA first line that is text.\nMore.\nYet more."
+        "\n\nBros.\nThey film. They pay."
         "\n\nOne line. Two sentences."
     )
     collection = Collection((Document("a", text),), ())
@@ -112,6 +113,7 @@ def test_a_titled_sentence_is_read_behind_its_paragraphs_first_line(engine: Engi
     read = dict(zip(plain.texts, titled.texts, strict=True))
     assert read["It shines."] == "Skerry Point\nIt shines."
     assert read["Yet more."] == "Yet more."
+    assert read["They pay."] == "Bros.\nThey pay."
     assert read["Two sentences."] == "Two sentences."
     assert "Skerry Point\nSkerry Point" not in "\n".join(titled.texts)
 

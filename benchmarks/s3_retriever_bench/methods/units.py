@@ -144,7 +144,7 @@ def _titles(collection: Collection, places: Sequence[Place]) -> Iterator[str]:
 
 
 def _title(paragraph: str) -> str:
-    """The first of several lines, if it is short and does not end like a sentence."""
-    first, *rest = paragraph.strip().split("\n", maxsplit=1)
-    is_title = rest and len(first) <= TITLE_CHARACTERS and not first.rstrip().endswith((".", ","))
-    return first if is_title else ""
+    """The first of two lines, or of more if it does not end like a sentence; a short one."""
+    first, *rest = paragraph.strip().split("\n")
+    is_text = len(rest) > 1 and first.rstrip().endswith(tuple(".,;:!?"))
+    return first if rest and not is_text and len(first) <= TITLE_CHARACTERS else ""
