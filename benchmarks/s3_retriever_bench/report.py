@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from s3_retriever_bench.markdown import interval, section, table
-from s3_retriever_bench.summary import PASSAGES, headline_budget
+from s3_retriever_bench.summary import OVERLAP, PASSAGES, headline_budget
 
 __all__ = ["report"]
 
@@ -42,6 +42,14 @@ def report(result: Mapping[str, Any]) -> str:
         "of a question, index seconds all reading.",
         *_others(ran, str(headline_budget(result["budgets"]))),
     )
+    with_spans = {name: f for name, f in ran.items() if all(f[metric] for metric in OVERLAP)}
+    if with_spans:
+        lines += section(
+            "Overlap with the evidence by budget",
+            "Characters that are both retrieved and evidence, as a share of the evidence (recall) "
+            "/ of what is retrieved (precision) / of both together (IoU).",
+            *_overlap(with_spans, result["budgets"]),
+        )
     lines += section(
         "Tokens used by budget",
         "What a method leaves unused is wasted.",
@@ -65,6 +73,18 @@ def _by_budget(
             rows.append([name, f"skipped: {figures['skipped']}", *[""] * (len(budgets) - 1)])
         else:
             rows.append([name, *(shown(figures[metric][str(b)]) for b in budgets)])
+    return table(["method", *map(str, budgets)], rows)
+
+
+def _overlap(methods: Mapping[str, Figures], budgets: Sequence[int]) -> list[str]:
+    """A row a method, a column a budget; the three means in each cell."""
+    rows = [
+        [
+            name,
+            *(" / ".join(f"{figures[m][str(b)]['mean']:.3f}" for m in OVERLAP) for b in budgets),
+        ]
+        for name, figures in methods.items()
+    ]
     return table(["method", *map(str, budgets)], rows)
 
 

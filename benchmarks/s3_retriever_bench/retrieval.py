@@ -13,6 +13,7 @@ from s3_retriever.labels.metrics import (
     answer_recall,
     evidence_recall,
     graded,
+    overlap,
     passage_recall,
     require_ir_measures,
 )
@@ -113,6 +114,7 @@ def _scores(
         places = filler.fill(ranking, budget)
         found["evidence_recall", str(budget)] = evidence_recall(question, places)
         found["all_evidence", str(budget)] = all_evidence(question, places)
+        found |= {(name, str(budget)): share for name, share in overlap(question, places).items()}
         text = collection.text_of(places)
         found["answer_recall", str(budget)] = answer_recall(question, text)
         found["tokens_used", str(budget)] = sum(map(filler.cost, places))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
+from s3_retriever.engine import Engine
 from s3_retriever.labels.collections import Collection
 
-__all__ = ["Shared", "Stopwatch", "stopwatch"]
+__all__ = ["Shared", "SharedAnswers", "Stopwatch", "of_engine", "stopwatch"]
 
 T = TypeVar("T")
 
@@ -53,12 +55,55 @@ class Shared(Generic[T]):
 
     def of(self, collection: Collection) -> T:
         """What is made of this collection; the last one's is kept, what was before is freed."""
+        outer = _running.get()
         if self._last is not None and self._last[0] is collection:
-            if watch := _running.get():
-                watch.seconds += self._last[2]
+            if outer:
+                outer.seconds += self._last[2]
             return self._last[1]
         self._last = None
         started = time.perf_counter()
-        made = self._make(collection)
-        self._last = collection, made, time.perf_counter() - started
+        with stopwatch() as making:
+            made = self._make(collection)
+        if outer:  # shared work that this work found done: the outer clock saw none of it
+            outer.seconds += making.seconds - (time.perf_counter() - started)
+        self._last = collection, made, making.seconds
         return made
+
+
+class SharedAnswers(Generic[T]):
+    """What several methods make of a question to a collection, made once.
+
+    Example:
+        >>> lengths = SharedAnswers(len)
+        >>> lengths.of(Collection((), ()), "Why?")
+        4
+    """
+
+    def __init__(self, make: Callable[[str], T]) -> None:
+        """``make`` is called for each question when it is first asked."""
+        self._make = make
+        self._asked: Shared[dict[str, Shared[T]]] = Shared(lambda _: {})
+
+    def of(self, collection: Collection, question: str) -> T:
+        """What is made of the question; those to the last collection are kept."""
+        asked = self._asked.of(collection)
+        make = Shared[T](lambda _: self._make(question))
+        return asked.setdefault(question, make).of(collection)
+
+
+_OF_ENGINE: WeakKeyDictionary[Engine, dict[Hashable, Any]] = WeakKeyDictionary()
+
+
+def of_engine(engine: Engine, key: Hashable, make: Callable[[], T]) -> T:
+    """What all methods made with the same engine have in common, made once.
+
+    Args:
+        engine: lives on by its owner only: what is made must not hold it.
+        key: names what is made; the same key always has the same type.
+        make: called for the first who asks.
+    """
+    made = _OF_ENGINE.setdefault(engine, {})
+    if key not in made:
+        made[key] = make()
+    found: T = made[key]
+    return found

@@ -10,14 +10,16 @@ from typing import Any
 from s3_retriever.labels.bootstrap import bootstrap
 from s3_retriever_bench.methods import PEERS
 
-__all__ = ["PASSAGES", "Key", "Measured", "headline_budget", "summarise"]
+__all__ = ["OVERLAP", "PASSAGES", "Key", "Measured", "headline_budget", "summarise"]
 
 Key = tuple[str, str]
 """A metric, and the budget or cut-off it is taken at (empty where there is none)."""
 
 PASSAGES = (2, 5)
 """Cut-offs of passage recall."""
-AT_BUDGET = ("evidence_recall", "all_evidence", "answer_recall")
+OVERLAP = ("span_recall", "span_precision", "span_iou")
+"""How exactly what is retrieved is the evidence, in characters."""
+AT_BUDGET = ("evidence_recall", "all_evidence", "answer_recall", *OVERLAP)
 GRADED = ("ndcg@10", "recall@100")
 
 
@@ -53,8 +55,9 @@ def summarise(
         seed: of the bootstrap.
 
     Returns:
-        ``methods``: by name ``evidence_recall``, ``all_evidence`` and ``answer_recall`` (by budget,
-        mean and 95% interval), ``passage_recall`` (by cut-off), ``ndcg@10``, ``recall@100``,
+        ``methods``: by name ``evidence_recall``, ``all_evidence``, ``answer_recall``,
+        ``span_recall``, ``span_precision`` and ``span_iou`` (by budget, mean and 95% interval),
+        ``passage_recall`` (by cut-off), ``ndcg@10``, ``recall@100``,
         ``tokens_used`` (mean by budget), ``ms_per_question`` (median), ``index_seconds`` (total),
         ``note`` and ``skipped`` (the reason). What does not apply or was not run is ``None``.
         ``comparisons``: by budget (by ``ndcg@10`` where no evidence is labelled) ``best_peer`` and,
@@ -105,7 +108,7 @@ class _Chosen:
         notes = list(budgets)
         if len(self.ran) > 1 and len(notes) > 1:
             notes = [f"at {', '.join(at)}: {note}" for note, at in budgets.items()]
-        notes += [f"a variant was skipped: {reason}" for reason in self.skipped]
+        notes += [f"a variant was skipped: {reason}" for reason in dict.fromkeys(self.skipped)]
         return "; ".join(note for note in notes if note)
 
 

@@ -64,6 +64,8 @@ def test_every_method_stays_in_budget_and_is_measured(engine: Engine, setting: C
         for budget in ("40", "100"):
             assert 0 < figures["tokens_used"][budget] <= int(budget), name
             assert 0 <= figures["evidence_recall"][budget]["mean"] <= 1
+            shares = [figures[f"span_{m}"][budget]["mean"] for m in ("recall", "precision", "iou")]
+            assert 0 <= shares[2] <= min(shares[:2]) <= 1
         assert figures["index_seconds"] > 0
         assert figures["ms_per_question"] > 0
     ours = result["methods"]["s3"]
@@ -72,7 +74,7 @@ def test_every_method_stays_in_budget_and_is_measured(engine: Engine, setting: C
     assert ours["ndcg@10"]["mean"] == 1
     best = result["comparisons"]["100"]["best_peer"]
     assert set(result["comparisons"]["100"]) == {"best_peer", *OURS} - {best}
-    assert seen[-1] == (14, 14)  # two questions, seven variants of six methods
+    assert seen[-1] == (22, 22)  # two questions, eleven variants of six methods
     # what is scanned once counts for each that uses it
     scans = [f["index_seconds"] for name, f in result["methods"].items() if name != "bm25"]
     assert min(scans) > 0.9 * max(scans)

@@ -52,6 +52,20 @@ def test_the_page_has_every_figure() -> None:
     assert "| 256 | bm25 | s3 | -0.167 (-0.500 to 0.000) |" in lines
 
 
+def test_overlap_is_one_table_of_three_shares() -> None:
+    exact = Measured()
+    exact.add({("ms", ""): 1.0})
+    for budget, share in (("64", 0.125), ("256", 0.5)):
+        exact.add({("evidence_recall", budget): 1.0, ("tokens_used", budget): 60})
+        exact.add({("span_recall", budget): share, ("span_precision", budget): 2 * share})
+        exact.add({("span_iou", budget): share / 2})
+    found = result(bm25=[exact])
+    page = report(found).split("## Overlap with the evidence by budget")[1]
+    assert "| bm25 | 0.125 / 0.250 / 0.062 | 0.500 / 1.000 / 0.250 |" in page
+    assert found["methods"]["bm25"]["span_iou"]["256"] == {"mean": 0.25, "low": 0.25, "high": 0.25}
+    assert "Overlap" not in report(FULL)
+
+
 def test_the_page_of_graded_data_has_no_evidence_recall() -> None:
     page = report(graded())
     assert "Evidence recall by budget" not in page

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import weakref
 
-from s3_retriever_bench.sharing import Shared, stopwatch
+from s3_retriever_bench.sharing import Shared, SharedAnswers, stopwatch
 
 from s3_retriever.labels.collections import Collection
 
@@ -46,3 +46,27 @@ def test_each_clock_counts_the_shared_work() -> None:
     with stopwatch() as idle:
         pass
     assert idle.seconds < 0.05
+
+
+def test_shared_work_inside_shared_work_is_charged_too() -> None:
+    inner = Shared(lambda collection: time.sleep(0.05))
+    one, two = Shared(inner.of), Shared(inner.of)
+    one.of(FIRST)
+    for _ in range(2):  # made, with the inner work found done; then found done itself
+        with stopwatch() as watch:
+            two.of(FIRST)
+        assert 0.05 <= watch.seconds < 0.1
+
+
+def test_a_question_is_answered_once_for_a_collection() -> None:
+    asked: list[str] = []
+
+    def make(question: str) -> int:
+        asked.append(question)
+        return len(question)
+
+    shared = SharedAnswers(make)
+    assert [shared.of(FIRST, q) for q in ("a", "bc", "a")] == [1, 2, 1]
+    assert asked == ["a", "bc"]
+    shared.of(SECOND, "a")
+    assert asked == ["a", "bc", "a"]

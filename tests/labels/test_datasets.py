@@ -241,6 +241,95 @@ def test_a_damaged_beir_folder_is_refused(beir: Path) -> None:
         load_collections(beir, setting="corpus")
 
 
+def test_judgements_may_be_records(beir: Path) -> None:
+    (beir / "qrels" / "test.tsv").unlink()
+    judged = ({"query-id": "q1", "corpus-id": "d2", "score": 1},)
+    write(beir / "qrels.jsonl", *judged, {"query-id": "q3", "corpus-id": "d1", "score": 0})
+    (collection,) = load_collections(beir, setting="corpus")
+    assert [(q.id, q.grades) for q in collection.questions] == [("q1", {"d2": 1})]
+    write(beir / "qrels.jsonl", *judged, {"query-id": "q1"})
+    with pytest.raises(InputError, match=r"qrels\.jsonl, record 2: no BEIR judgement"):
+        load_collections(beir, setting="corpus")
+
+
+@pytest.fixture
+def spans(tmp_path: Path) -> Path:
+    (tmp_path / "light.md").write_bytes(b"It was built.\r\nAgnes kept it. It shone.")
+    (tmp_path / "bread.md").write_text("Bread rises.")
+    write(
+        tmp_path / "questions.jsonl",
+        spanned("light-0", (15, 29), (30, 39)),
+        spanned("bread-0", (0, 5)),
+        spanned("light-1", (0, 13)),
+        spanned("light-2"),
+    )
+    return tmp_path
+
+
+def spanned(name: str, *evidence: tuple[int, int]) -> dict[str, Any]:
+    return {
+        "id": name,
+        "document": name.split("-")[0],
+        "question": f"{name}?",
+        "evidence": [{"start": start, "end": end} for start, end in evidence],
+    }
+
+
+def test_spans_are_characters_of_the_files_as_they_are(spans: Path) -> None:
+    light, bread = load_collections(spans)
+    assert [q.id for q in light.questions] == ["light-0", "light-1"]
+    first, second = light.questions
+    assert evidence(light, first) == ["Agnes kept it.", "It shone."]
+    assert evidence(light, second) == ["It was built."]
+    assert evidence(bread, bread.questions[0]) == ["Bread"]
+    assert list(bread.texts) == ["bread"]
+    assert load_collections(spans / "questions.jsonl") == [light, bread]
+
+
+def test_a_corpus_of_spans_has_all_documents(spans: Path) -> None:
+    (collection,) = load_collections(spans, setting="corpus", limit=1)
+    assert list(collection.texts) == ["light", "bread"]
+    assert len(collection.questions) == 1
+
+
+def test_a_span_outside_its_document_is_refused(spans: Path) -> None:
+    write(spans / "questions.jsonl", spanned("bread-0", (0, 13)))
+    with pytest.raises(InputError, match=r"record 1: .*0 to 13 is no span of bread.*12 char"):
+        load_collections(spans)
+    write(spans / "questions.jsonl", spanned("oven-0", (0, 13)))
+    with pytest.raises(InputError, match=r"oven\.md cannot be read"):
+        load_collections(spans)
+
+
+def conversation(name: str, text: str) -> dict[str, Any]:
+    turn = {"document": "session_2", "start": 0, "end": len(text)}
+    asked = {"id": f"{name}-0", "question": "What?", "answer": "Red", "category": "single-hop"}
+    return {
+        "id": name,
+        "documents": [{"id": "session_1", "text": "Hi."}, {"id": "session_2", "text": text}],
+        "questions": [
+            {**asked, "evidence": [turn, turn]},
+            {**asked, "id": f"{name}-1", "answer": "", "evidence": [turn]},
+            {**asked, "id": f"{name}-2", "evidence": []},
+        ],
+    }
+
+
+def test_a_conversation_is_a_collection_of_its_sessions(tmp_path: Path) -> None:
+    path = tmp_path / "dev.jsonl"
+    write(path, conversation("one", "Ann: Red."), conversation("two", "Bob: Red!"))
+    one, two = load_collections(path)
+    assert one.texts == {"one, session_1": "Hi.", "one, session_2": "Ann: Red."}
+    (question,) = one.questions
+    assert (question.id, question.text, question.answers) == ("one-0", "What?", ("Red",))
+    assert evidence(one, question) == ["Ann: Red."]
+    (joined,) = load_collections(path, setting="corpus")
+    assert joined.documents == one.documents + two.documents
+    assert joined.questions == one.questions + two.questions
+    (drawn,) = load_collections(path, limit=1)
+    assert drawn in (one, two)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -253,6 +342,7 @@ def test_a_damaged_beir_folder_is_refused(beir: Path) -> None:
         (json.dumps(NO_GOLD), "no question with gold evidence"),
         ('{"meeting_transcripts": [{"speaker": "Ann"}]}', "record 1: no QMSum meeting"),
         ('{"data": [{"title": "Comet"}]}', "record 1: no SQuAD article"),
+        ('{"documents": [{"id": "a"}]}', "record 1: no LoCoMo conversation"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: str, message: str) -> None:

@@ -14,6 +14,7 @@ from s3_retriever.labels.metrics import (
     answer_recall,
     evidence_recall,
     graded,
+    overlap,
     passage_recall,
 )
 from s3_retriever.types import Document
@@ -40,6 +41,21 @@ def test_recall_needs_nine_tenths_of_a_sentence() -> None:
     assert evidence_recall(QUESTION, [Place("b", 0, 59)]) == 0  # another document
     assert all_evidence(QUESTION, [Place("a", 0, 59)]) == 1
     assert all_evidence(QUESTION, [FIRST]) == 0
+
+
+def test_overlap_by_hand() -> None:
+    # 58 characters of evidence; retrieved 10 to 40, of which 28 to 29 is none, and 10 elsewhere
+    found = overlap(QUESTION, [Place("a", 10, 40), Place("b", 0, 10)])
+    assert found == pytest.approx(
+        {"span_recall": 29 / 58, "span_precision": 29 / 40, "span_iou": 29 / 69}
+    )
+    # what overlaps counts once
+    twice = Question("q", "Who?", evidence=(Place("a", 0, 10), Place("a", 5, 20)))
+    found = overlap(twice, [Place("a", 8, 12), Place("a", 10, 30), Place("a", 9, 11)])
+    assert found == {"span_recall": 12 / 20, "span_precision": 12 / 22, "span_iou": 12 / 30}
+    assert overlap(QUESTION, []) == {"span_recall": 0, "span_precision": 0, "span_iou": 0}
+    assert overlap(QUESTION, QUESTION.evidence) == dict.fromkeys(found, 1)
+    assert overlap(UNLABELLED, [FIRST]) == {}
 
 
 def test_answer_recall_ignores_case() -> None:

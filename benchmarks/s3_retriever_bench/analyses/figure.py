@@ -23,9 +23,10 @@ from s3_retriever.labels.metrics import evidence_recall
 from s3_retriever.retrieval.density import smooth
 from s3_retriever.types import Document
 from s3_retriever_bench.markdown import table
-from s3_retriever_bench.methods.dense import Dense
+from s3_retriever_bench.methods.dense import Cosines
 from s3_retriever_bench.methods.encoder import Encoder, load_encoder
 from s3_retriever_bench.methods.method import Method
+from s3_retriever_bench.methods.ranking import UnitRanking
 from s3_retriever_bench.methods.s3 import S3, scanned
 from s3_retriever_bench.plot import require_matplotlib
 
@@ -103,7 +104,7 @@ def choose(
     """
     if len(collections) < 5:
         raise InputError(f"five questions are chosen, and there are {len(collections)}")
-    methods: dict[str, Method] = {"s3": S3(engine), "dense": Dense(engine)}
+    methods: dict[str, Method] = {"s3": S3(engine), "dense": UnitRanking(engine, [Cosines])}
     measured: list[Chosen] = []
     for done, collection in enumerate(collections, start=1):
         filler = BudgetFiller(collection, engine.llm.count_tokens)

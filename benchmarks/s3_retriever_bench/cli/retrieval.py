@@ -25,13 +25,17 @@ from s3_retriever.labels.collections import Setting
 __all__ = ["retrieval", "stages"]
 
 DataOption = Annotated[
-    Path, typer.Option(help="Multi-hop records, QMSum meetings, SQuAD (JSON), or a BEIR folder.")
+    Path,
+    typer.Option(
+        help="Multi-hop records, QMSum meetings, SQuAD, LoCoMo conversations (JSON), a folder of "
+        "documents and questions with spans, or a BEIR folder."
+    ),
 ]
 SettingOption = Annotated[
     Setting,
     typer.Option(
         help="distractor: each question's own context as one long document. corpus: the drawn "
-        "questions' documents (BEIR: all) as one index."
+        "questions' documents (BEIR, spans: all) as one index."
     ),
 ]
 BudgetsOption = Annotated[str, typer.Option(help="Tokens, with commas.")]

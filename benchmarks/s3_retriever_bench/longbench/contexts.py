@@ -16,12 +16,14 @@ from s3_retriever.types import Document
 from s3_retriever_bench.device import peak_memory
 from s3_retriever_bench.longbench.records import Record
 from s3_retriever_bench.longbench.tasks import TASKS, Family
-from s3_retriever_bench.methods.bm25 import ChunkBM25
-from s3_retriever_bench.methods.dense import Dense, DenseChunks
-from s3_retriever_bench.methods.hyde_rerank import HyDERerankChunks
+from s3_retriever_bench.methods.bm25 import BM25
+from s3_retriever_bench.methods.dense import Cosines
+from s3_retriever_bench.methods.hyde import HyDE
 from s3_retriever_bench.methods.method import Method
-from s3_retriever_bench.methods.rerank import DenseRerankChunks
+from s3_retriever_bench.methods.ranking import UnitRanking
+from s3_retriever_bench.methods.rerank import Reranked
 from s3_retriever_bench.methods.s3 import PUBLISHED, S3, S3Fast, S3Hybrid, S3Pure
+from s3_retriever_bench.methods.units import UnitKind
 from s3_retriever_bench.sharing import stopwatch
 
 __all__ = ["SUMMARY_KERNEL", "TEXT_METHODS", "Shortened", "Shortener", "TextMethod"]
@@ -66,11 +68,13 @@ def _as_shipped(make: Callable[[Engine], S3]) -> Callable[[Engine, Family, int],
     return made
 
 
+SEGMENTS: UnitKind = "chunks of 256 tokens"
+
 TEXT_METHODS: dict[str, TextMethod] = {
-    "bm25": TextMethod(lambda engine, *_: ChunkBM25(engine)),
-    "rag-dense": TextMethod(lambda engine, *_: DenseChunks(engine), depth=100),
-    "rag-rerank": TextMethod(lambda engine, *_: DenseRerankChunks(engine), depth=40),
-    "hyde-rerank": TextMethod(lambda engine, *_: HyDERerankChunks(engine), depth=40),
+    "bm25": TextMethod(lambda engine, *_: UnitRanking(engine, [BM25], [SEGMENTS])),
+    "rag-dense": TextMethod(lambda engine, *_: UnitRanking(engine, [Cosines], [SEGMENTS]), 100),
+    "rag-rerank": TextMethod(lambda engine, *_: Reranked(engine, Cosines, SEGMENTS), depth=40),
+    "hyde-rerank": TextMethod(lambda engine, *_: Reranked(engine, HyDE, SEGMENTS), depth=40),
     "s3-pure": TextMethod(_published(S3Pure)),
     "s3-hybrid": TextMethod(_published(S3Hybrid)),
     "s3-fast": TextMethod(_as_shipped(S3Fast)),
@@ -158,7 +162,11 @@ class Shortener:
 
     def _read_peak(self, method: Method, n_bytes: int) -> int:
         """What reading took: of methods that share what they read, what it took the first."""
-        sharing = next((kind for kind in (S3, Dense) if isinstance(method, kind)), type(method))
+        parts = [method, *(method.scorers if isinstance(method, UnitRanking) else ())]
+        sharing = next(
+            (kind for kind in (S3, Cosines) if any(isinstance(part, kind) for part in parts)),
+            type(method),
+        )
         return self._read_peaks.setdefault(sharing, n_bytes)
 
     def _filled(

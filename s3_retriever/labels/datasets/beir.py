@@ -15,13 +15,14 @@ __all__ = ["load_beir"]
 
 
 def load_beir(folder: Path, *, limit: int | None, seed: int) -> list[Collection]:
-    """One collection of all documents and the queries that ``qrels/test.tsv`` judges.
+    """One collection of all documents and the queries that are judged.
 
     A document is its title and, on the next line, its text; one without either is left out.
     Queries without a relevant document are left out, too.
 
     Args:
-        folder: holds ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/test.tsv``.
+        folder: holds ``corpus.jsonl``, ``queries.jsonl`` and the judgements, as
+            ``qrels/test.tsv`` or, as in LIMIT (arXiv 2508.21038), as records in ``qrels.jsonl``.
         limit: draw this many queries; ``None`` takes all.
         seed: of the draw.
 
@@ -35,7 +36,7 @@ def load_beir(folder: Path, *, limit: int | None, seed: int) -> list[Collection]
             text = "\n".join(part for part in (record.get("title"), record["text"]) if part)
             if text.strip():
                 documents[record["_id"]] = Document(record["_id"], text)
-    grades = _read_grades(folder / "qrels" / "test.tsv")
+    grades = _read_grades(folder)
     questions = []
     path = folder / "queries.jsonl"
     for number, record in enumerate(read_records(path), start=1):
@@ -47,10 +48,18 @@ def load_beir(folder: Path, *, limit: int | None, seed: int) -> list[Collection]
     return [Collection(tuple(documents.values()), tuple(drawn))]
 
 
-def _read_grades(path: Path) -> dict[str, dict[str, int]]:
-    """Grade by query and document; the first line is a header."""
+def _read_grades(folder: Path) -> dict[str, dict[str, int]]:
+    """Grade by query and document."""
     found: dict[str, dict[str, int]] = {}
-    for number, line in enumerate(read_text(path).splitlines()[1:], start=1):
+    path = folder / "qrels.jsonl"
+    if path.exists():
+        for number, record in enumerate(read_records(path), start=1):
+            with expecting("BEIR judgement", path, number):
+                grades = found.setdefault(record["query-id"], {})
+                grades[record["corpus-id"]] = int(record["score"])
+        return found
+    path = folder / "qrels" / "test.tsv"
+    for number, line in enumerate(read_text(path).splitlines()[1:], start=1):  # behind the header
         if line.strip():
             with expecting("line of query-id, corpus-id and score", path, number):
                 query, document, score = line.split("\t")

@@ -10,20 +10,22 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from s3_retriever.errors import InputError
+from s3_retriever.labels.collections import Place
+from s3_retriever.types import Document
 
-__all__ = ["draw", "expecting", "read_records", "read_text", "unique"]
+__all__ = ["draw", "expecting", "place_in", "read_records", "read_text", "unique"]
 
 T = TypeVar("T")
 
 
 def read_text(path: Path) -> str:
-    """The whole file.
+    """The whole file, with its own line ends: offsets in it count them.
 
     Raises:
         InputError: it cannot be read or is not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as e:
         raise InputError(f"data file {path} cannot be read: {e}") from e
 
@@ -61,6 +63,25 @@ def expecting(what: str, path: Path, number: int) -> Iterator[None]:
         yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as e:
         raise InputError(f"{path}, record {number}: no {what} ({e!r})") from e
+
+
+def place_in(document: Document, span: dict[str, int]) -> Place:
+    """Where a labelled span (``start`` and ``end``) of a document is.
+
+    Raises:
+        ValueError: it is empty or not in the document.
+
+    Example:
+        >>> place_in(Document("a", "One here."), {"start": 4, "end": 8})
+        Place(doc_id='a', start=4, end=8)
+    """
+    start, end = int(span["start"]), int(span["end"])
+    if not 0 <= start < end <= len(document.text):
+        raise ValueError(
+            f"{start} to {end} is no span of {document.id}, "
+            f"which has {len(document.text)} characters"
+        )
+    return Place(document.id, start, end)
 
 
 def draw(items: Sequence[T], path: Path, *, limit: int | None, seed: int) -> list[T]:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from s3_retriever_bench.methods import rerank
-from s3_retriever_bench.methods.dense import Dense
+from s3_retriever_bench.methods.dense import Cosines
 from s3_retriever_bench.methods.method import MethodUnavailable
-from s3_retriever_bench.methods.rerank import DenseRerank, DenseRerankChunks
+from s3_retriever_bench.methods.ranking import UnitRanking
+from s3_retriever_bench.methods.rerank import Reranked
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import BertPreTokenizer
@@ -72,7 +73,8 @@ def logits(folder: Path, texts: list[str]) -> list[float]:
 
 
 def test_the_order_is_that_of_the_cross_encoder(engine: Engine, cross_encoder: Path) -> None:
-    dense, reranked = Dense(engine), DenseRerank(engine, str(cross_encoder))
+    dense = UnitRanking(engine, [Cosines])
+    reranked = Reranked(engine, model=str(cross_encoder))
     dense.read(COLLECTION)
     reranked.read(COLLECTION)
     texts = [COLLECTION.text(place) for place in reranked.rank(QUESTION)]
@@ -89,7 +91,8 @@ def test_what_it_did_not_read_follows_in_the_dense_order(
     engine: Engine, cross_encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rerank, "CANDIDATES", 2)
-    dense, reranked = Dense(engine), DenseRerank(engine, str(cross_encoder))
+    dense = UnitRanking(engine, [Cosines])
+    reranked = Reranked(engine, model=str(cross_encoder))
     dense.read(COLLECTION)
     reranked.read(COLLECTION)
     before, after = dense.rank(QUESTION), reranked.rank(QUESTION)
@@ -99,11 +102,11 @@ def test_what_it_did_not_read_follows_in_the_dense_order(
 
 
 def test_chunks(engine: Engine, cross_encoder: Path) -> None:
-    method = DenseRerankChunks(engine, str(cross_encoder))
+    method = Reranked(engine, kind="chunks of 256 tokens", model=str(cross_encoder))
     method.read(COLLECTION)
     assert [COLLECTION.text(place) for place in method.rank(QUESTION)] == [TEXT]
 
 
 def test_missing_weights_are_a_reason(engine: Engine) -> None:
     with pytest.raises(MethodUnavailable, match=r"no weights .* BAAI/bge-reranker-v2-m3"):
-        DenseRerank(engine)
+        Reranked(engine)
