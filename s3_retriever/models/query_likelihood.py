@@ -29,8 +29,8 @@ SUFFIX = "\nQuestion:"
 
 _PACK_TOKENS = 512
 """Tokens of one forward pass; attention grows with its square, the rest only with it."""
-_PAST_TOKENS = 2048
-"""Tokens behind which one batch of questions is read: their keys and values are copied for it."""
+_PAST_TOKENS = 4096
+"""Tokens, padding included, behind which one batch of questions is read."""
 _LOGIT_ROWS = 128
 """Rows of logits turned to float32 at once: 50 MB for a vocabulary of 100,000."""
 _SAME_ROTARY = 2048
@@ -195,30 +195,17 @@ def _ask(
     llm: _CausalModel, batch: Sequence[tuple[_Passage, Tensor]], asked: np.ndarray
 ) -> np.ndarray:
     """``(n_passages, n_asked)`` log-probabilities, by one forward pass over the questions."""
-    from transformers import DynamicCache
+    from s3_retriever.models.past import Past
 
-    n_past = [states.shape[-2] for _, states in batch]
-    width = max(n_past)
-    n_layers, two, n_kv_heads, _, head_dim = batch[0][1].shape
+    past = Past([states for _, states in batch])
     ids = np.stack([np.append(passage.before[-1], asked[:-1]) for passage, _ in batch])
-    positions = np.add.outer(n_past, np.arange(len(asked)))
+    positions = np.add.outer(past.lengths, np.arange(len(asked)))
+    sees = np.empty((*ids.shape, past.width + len(asked)), dtype=bool)
     # what fills up a shorter passage is seen by nobody
-    behind = np.arange(width) < np.array(n_past)[:, None, None]
-    sees = np.concatenate(
-        [
-            np.broadcast_to(behind, (len(batch), len(asked), width)),
-            np.broadcast_to(np.tri(len(asked), dtype=bool), (len(batch), len(asked), len(asked))),
-        ],
-        axis=-1,
-    )
+    sees[..., : past.width] = np.arange(past.width) < np.array(past.lengths)[:, None, None]
+    sees[..., past.width :] = np.tri(len(asked), dtype=bool)
     with llm.lock, torch.inference_mode():
-        past = batch[0][1].new_zeros(n_layers, two, len(batch), n_kv_heads, width, head_dim)
-        for row, (_, states) in enumerate(batch):
-            past[:, :, row, :, : n_past[row]] = states
-        cache = DynamicCache()
-        for layer, (keys, values) in enumerate(past):
-            cache.update(keys, values, layer)
-        logits = _logits(llm, ids, positions, sees, cache, np.arange(len(asked)))
+        logits = _logits(llm, ids, positions, sees, past, np.arange(len(asked)))
         found = _log_probabilities(logits.flatten(0, 1), np.tile(asked, len(batch)))
     return found.reshape(len(batch), len(asked))
 
