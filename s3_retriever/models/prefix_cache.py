@@ -33,10 +33,15 @@ class PrefixCache:
         Args:
             most_bytes: most memory of the tensors together; 0 keeps nothing.
         """
-        self.most_bytes = most_bytes
+        self._most_bytes = most_bytes
         self._n_bytes = 0
         self._known: OrderedDict[bytes, Tensor] = OrderedDict()
         self._lock = threading.Lock()
+
+    @property
+    def most_bytes(self) -> int:
+        """Most memory of the tensors together."""
+        return self._most_bytes
 
     @property
     def n_bytes(self) -> int:
@@ -71,18 +76,22 @@ class PrefixCache:
                 it should be no view of something larger.
         """
         size = _size(states)
-        if size > self.most_bytes:
-            return
         key = ids.tobytes()
         with self._lock:
+            if size > self._most_bytes:
+                return
             replaced = self._known.pop(key, None)
             if replaced is not None:
                 self._n_bytes -= _size(replaced)
-            while self._n_bytes + size > self.most_bytes:
-                _, oldest = self._known.popitem(last=False)
-                self._n_bytes -= _size(oldest)
+            self._make_room(size)
             self._known[key] = states
             self._n_bytes += size
+
+    def resize(self, most_bytes: int) -> None:
+        """Set ``most_bytes``; what does not fit any more goes."""
+        with self._lock:
+            self._most_bytes = most_bytes
+            self._make_room(0)
 
     def tensors(self) -> list[Tensor]:
         """What is kept now, the least recently used first."""
@@ -94,6 +103,11 @@ class PrefixCache:
         with self._lock:
             self._known.clear()
             self._n_bytes = 0
+
+    def _make_room(self, size: int) -> None:
+        while self._n_bytes + size > self._most_bytes:
+            _, oldest = self._known.popitem(last=False)
+            self._n_bytes -= _size(oldest)
 
 
 def _size(states: Tensor) -> int:

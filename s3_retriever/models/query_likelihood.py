@@ -161,6 +161,7 @@ def _read(
     sees &= np.tri(len(ids), dtype=bool)
     ends = n_prefix + np.cumsum([len(part) for part in parts])
     asked_at = np.add.outer(ends, np.arange(-len(asked), 0))
+    # longer ones are alone in their pack, so none changes the rotary embedding of others;
     # a plain cache knows nothing of sliding windows: else only the last window would be left
     cache = DynamicCache() if all(_keepable(llm, p.before, asked) for p in pack) else None
     with llm.lock, torch.inference_mode():
