@@ -12,7 +12,7 @@ from transformers import DynamicCache
 __all__ = ["Past"]
 
 
-class Past(DynamicCache):  # type: ignore[misc]  # transformers says nothing of its types
+class Past(DynamicCache):
     """Keys and values of texts, a row of a batch each, put together one layer at a time.
 
     A layer's copy of them is gone when the layer is done, so a large batch costs little memory.

@@ -35,7 +35,7 @@ _LOGIT_ROWS = 128
 """Rows of logits turned to float32 at once: 50 MB for a vocabulary of 100,000."""
 _SAME_ROTARY = 2048
 """Longest input whose keys may be kept: rotary embeddings that change with an input's length
-(``longrope``, ``dynamic``) do so beyond 4,096 tokens at the earliest."""
+(``longrope``, ``dynamic``) do so beyond 2,048 tokens at the earliest."""
 
 
 class _CausalModel(Tokenizing, Protocol):
