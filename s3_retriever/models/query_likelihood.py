@@ -1,19 +1,21 @@
 """How likely a passage makes a question: the model's own judgement of relevance.
 
 Source: query likelihood by a language model (Ponte and Croft 1998; Sachan et al. 2022, arXiv
-2204.07496). Several passages, each with its copy of the question, share one forward pass without
-padding and the prefix before them; an attention mask keeps them apart.
+2204.07496). A passage stands before the question, so its keys and values are the same for every
+question. They are kept, and only the question's tokens are read of a passage that comes back.
 
-A passage stands before the question, so its keys and values are the same for every question. They
-are kept, and of a passage that comes back only the question's tokens are read: copies of the
-question are the rows of a batch, each behind the keys and values of its passage. Both ways every
-layer sees everything before it, those with a sliding window too.
+Passages are read first: several share one forward pass without padding and the prefix before them;
+an attention mask keeps them apart. Then copies of the question are the rows of a batch, each behind
+the keys and values of its passage. It is done this way with nothing kept, too, so that a
+question that is asked again gets the same values to the last digit (in bfloat16 two ways of
+computing them differ by tenths of a nat). In both steps every layer sees everything before a
+token, those with a sliding window too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -28,14 +30,11 @@ PREFIX = "Passage: "
 SUFFIX = "\nQuestion:"
 
 _PACK_TOKENS = 512
-"""Tokens of one forward pass; attention grows with its square, the rest only with it."""
+"""New tokens of one forward pass; attention grows with its square, the rest only with it."""
 _PAST_TOKENS = 4096
 """Tokens, padding included, behind which one batch of questions is read."""
 _LOGIT_ROWS = 128
 """Rows of logits turned to float32 at once: 50 MB for a vocabulary of 100,000."""
-_SAME_ROTARY = 2048
-"""Longest input whose keys may be kept: rotary embeddings that change with an input's length
-(``longrope``, ``dynamic``) do so beyond 2,048 tokens at the earliest."""
 
 
 class _CausalModel(Tokenizing, Protocol):
@@ -49,15 +48,6 @@ class _CausalModel(Tokenizing, Protocol):
     def device(self) -> torch.device:
         """Where the weights are."""
         raise NotImplementedError
-
-
-class _Passage(NamedTuple):
-    """A passage among those that are judged."""
-
-    row: int
-    """Its place among them."""
-    before: np.ndarray
-    """Token ids ``(n_tokens,)`` int32 of all that stands before the question."""
 
 
 def question_log_likelihoods(
@@ -91,66 +81,66 @@ def question_log_likelihoods(
     values = np.empty((len(passages), len(asked)), dtype=np.float32)
     if not len(asked):
         return values
-    unread: list[_Passage] = []
-    read: list[tuple[_Passage, Tensor]] = []
-    for row, passage in enumerate(passages):
-        before = np.concatenate([prefix, passage, suffix]).astype(np.int32)
-        states = llm.likelihood_cache.get(before) if _keepable(llm, before, asked) else None
-        if states is None:
-            unread.append(_Passage(row, before))
-        else:
-            read.append((_Passage(row, before), states))
-    for pack in _packs(unread, len(prefix), len(asked)):
-        values[[passage.row for passage in pack]] = _read(llm, pack, len(prefix), asked)
-    for batch in _batches(read, len(asked)):
-        rows = [passage.row for passage, _ in batch]
-        values[rows] = _ask(llm, batch, asked)
+    befores = [np.concatenate([prefix, p, suffix]).astype(np.int32) for p in passages]
+    # all are looked up before any is put there, which may displace others of them
+    known = [llm.likelihood_cache.get(before) for before in befores]
+    for rows in _batches(befores, len(asked)):
+        unread = [row for row in rows if known[row] is None]
+        for pack in _packs(unread, befores, len(prefix)):
+            states = _read(llm, [befores[row] for row in pack], len(prefix))
+            for row, own in zip(pack, states, strict=True):
+                known[row] = own
+                llm.likelihood_cache.put(befores[row], own)
+        past = [own for row in rows if (own := known[row]) is not None]
+        values[rows] = _ask(llm, past, suffix[-1:], asked)
+        for row in rows:
+            known[row] = None  # what the cache does not keep is not kept longer than needed
     return values
 
 
-def _keepable(llm: _CausalModel, before: np.ndarray, asked: np.ndarray) -> bool:
-    """Whether keys and values may come from the cache, or go there."""
-    return llm.likelihood_cache.most_bytes > 0 and len(before) + len(asked) <= _SAME_ROTARY
+def _batches(befores: Sequence[np.ndarray], asked: int) -> Iterator[list[int]]:
+    """Which are asked about together: by length, so that little is padded; at least one."""
+    batch: list[int] = []
+    for row in sorted(range(len(befores)), key=lambda row: len(befores[row])):
+        n, width = len(batch) + 1, len(befores[row])
+        if batch and (n * width > _PAST_TOKENS or n * asked > _PACK_TOKENS):
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
 
 
-def _packs(passages: Sequence[_Passage], prefix: int, asked: int) -> Iterator[Sequence[_Passage]]:
-    """Passages in order, as many a pack as fit; a longer one is alone."""
-    pack: list[_Passage] = []
-    length = prefix
-    for passage in passages:
-        cost = len(passage.before) - prefix + asked
+def _packs(
+    rows: Sequence[int], befores: Sequence[np.ndarray], n_prefix: int
+) -> Iterator[list[int]]:
+    """Which are read together: in order, as many a pack as fit; a longer one is alone."""
+    pack: list[int] = []
+    length = n_prefix
+    for row in rows:
+        cost = len(befores[row]) - n_prefix
         if pack and length + cost > _PACK_TOKENS:
             yield pack
-            pack, length = [], prefix
-        pack.append(passage)
+            pack, length = [], n_prefix
+        pack.append(row)
         length += cost
     if pack:
         yield pack
 
 
-def _batches(
-    read: Sequence[tuple[_Passage, Tensor]], asked: int
-) -> Iterator[Sequence[tuple[_Passage, Tensor]]]:
-    """Passages by length, so that little is padded, as many a batch as fit; at least one."""
-    batch: list[tuple[_Passage, Tensor]] = []
-    for item in sorted(read, key=lambda item: len(item[0].before)):
-        n, width = len(batch) + 1, len(item[0].before)
-        if batch and (n * width > _PAST_TOKENS or n * asked > _PACK_TOKENS):
-            yield batch
-            batch = []
-        batch.append(item)
-    if batch:
-        yield batch
+def _read(llm: _CausalModel, pack: Sequence[np.ndarray], n_prefix: int) -> list[Tensor]:
+    """Keys and values of all before the question but its last token, by one forward pass.
 
+    That token is read with the question: its logits are those of the question's first.
 
-def _read(
-    llm: _CausalModel, pack: Sequence[_Passage], n_prefix: int, asked: np.ndarray
-) -> np.ndarray:
-    """``(n_passages, n_asked)`` log-probabilities, by one forward pass over all tokens."""
+    Returns:
+        For each ``(n_layers, 2, n_kv_heads, n_tokens, head_dim)``, the prefix with it. Each has
+        its own memory: a view would keep the whole pack's.
+    """
     from transformers import DynamicCache
 
-    prefix = pack[0].before[:n_prefix]
-    parts = [np.concatenate([passage.before[n_prefix:], asked]) for passage in pack]
+    prefix = pack[0][:n_prefix]
+    parts = [before[n_prefix:-1] for before in pack]
     ids = np.concatenate([prefix, *parts])
     positions = np.concatenate(
         [np.arange(n_prefix), *(n_prefix + np.arange(len(part)) for part in parts)]
@@ -159,47 +149,31 @@ def _read(
     owner = np.repeat(np.arange(len(parts) + 1), [n_prefix, *map(len, parts)])
     sees = np.equal.outer(owner, owner) | (owner == 0)
     sees &= np.tri(len(ids), dtype=bool)
-    ends = n_prefix + np.cumsum([len(part) for part in parts])
-    asked_at = np.add.outer(ends, np.arange(-len(asked), 0))
-    # longer ones are alone in their pack, so none changes the rotary embedding of others;
-    # a plain cache knows nothing of sliding windows: else only the last window would be left
-    cache = DynamicCache() if all(_keepable(llm, p.before, asked) for p in pack) else None
+    # one that knows nothing of sliding windows: else only the last window would be left
+    cache = DynamicCache()
     with llm.lock, torch.inference_mode():
-        logits = _logits(llm, ids[None], positions[None], sees[None], cache, asked_at.ravel() - 1)
-        values = _log_probabilities(logits[0], ids[asked_at.ravel()])
-        if cache is not None:
-            _keep(llm.likelihood_cache, cache, pack, n_prefix, ends - len(asked))
-    return values.reshape(asked_at.shape)
-
-
-def _keep(
-    known: PrefixCache,
-    cache: Any,
-    pack: Sequence[_Passage],
-    n_prefix: int,
-    asked_from: np.ndarray,
-) -> None:
-    """Keys and values of all before the question but its last token, which is read with it.
-
-    That token's logits are those of the question's first. Each passage gets them in one tensor
-    ``(n_layers, 2, n_kv_heads, n_tokens, head_dim)`` of its own, with the prefix: a view would
-    keep the whole pack in memory.
-    """
-    states = torch.stack([torch.stack((at.keys[0], at.values[0])) for at in cache.layers])
-    for passage, end in zip(pack, asked_from.tolist(), strict=True):
-        start = end - (len(passage.before) - n_prefix)
-        own = (states[..., :n_prefix, :], states[..., start : end - 1, :])
-        known.put(passage.before, torch.cat(own, dim=-2))
+        # only keys and values are wanted: one row of logits is the least to ask for
+        _logits(llm, ids[None], positions[None], sees[None], cache, np.array([len(ids) - 1]))
+        states = torch.stack([torch.stack((at.keys[0], at.values[0])) for at in cache.layers])
+        first, *others = states.split([n_prefix, *map(len, parts)], dim=-2)
+        return [torch.cat((first, own), dim=-2) for own in others]
 
 
 def _ask(
-    llm: _CausalModel, batch: Sequence[tuple[_Passage, Tensor]], asked: np.ndarray
+    llm: _CausalModel, states: Sequence[Tensor], last: np.ndarray, asked: np.ndarray
 ) -> np.ndarray:
-    """``(n_passages, n_asked)`` log-probabilities, by one forward pass over the questions."""
+    """``(n_passages, n_asked)`` log-probabilities, by one forward pass over the questions.
+
+    Args:
+        llm: the resident model.
+        states: what :func:`_read` gave for each passage.
+        last: the token ``(1,)`` between that and the question.
+        asked: the question ``(n_asked,)``; of its last token nothing depends.
+    """
     from s3_retriever.models.past import Past
 
-    past = Past([states for _, states in batch])
-    ids = np.stack([np.append(passage.before[-1], asked[:-1]) for passage, _ in batch])
+    past = Past(states)
+    ids = np.tile(np.concatenate([last, asked[:-1]]), (len(states), 1))
     positions = np.add.outer(past.lengths, np.arange(len(asked)))
     sees = np.empty((*ids.shape, past.width + len(asked)), dtype=bool)
     # what fills up a shorter passage is seen by nobody
@@ -207,8 +181,8 @@ def _ask(
     sees[..., past.width :] = np.tri(len(asked), dtype=bool)
     with llm.lock, torch.inference_mode():
         logits = _logits(llm, ids, positions, sees, past, np.arange(len(asked)))
-        found = _log_probabilities(logits.flatten(0, 1), np.tile(asked, len(batch)))
-    return found.reshape(len(batch), len(asked))
+        found = _log_probabilities(logits.flatten(0, 1), np.tile(asked, len(states)))
+    return found.reshape(len(states), len(asked))
 
 
 def _logits(
@@ -226,7 +200,7 @@ def _logits(
         ids: tokens ``(batch, n)``.
         positions: ``(batch, n)``, for the rotary embedding.
         sees: ``(batch, n, n_past + n)`` bool.
-        cache: keys and values of the past; gets those of ``ids``. ``None``: no past, none kept.
+        cache: a ``Cache`` of transformers with the past; is given what ``ids`` add.
         at: which tokens' logits.
     """
     device, dtype = llm.device, llm.model.dtype
@@ -239,7 +213,7 @@ def _logits(
         attention_mask=mask[:, None],
         position_ids=torch.from_numpy(positions).to(device),
         past_key_values=cache,
-        use_cache=cache is not None,
+        use_cache=True,
         logits_to_keep=torch.from_numpy(at).to(device),
     ).logits
     return logits

@@ -177,18 +177,17 @@ def test_a_cache_smaller_than_a_passage() -> None:
     assert llm.likelihood_cache.n_bytes <= 15_000
 
 
-def test_what_may_change_the_rotary_embedding_is_not_kept(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    plain, llm = uncached(), tiny_llm("llama")
-    passages = passages_of(llm)
-    monkeypatch.setattr(query_likelihood, "_SAME_ROTARY", 60)
-    monkeypatch.setattr(query_likelihood, "_PACK_TOKENS", 60)  # what is longer is alone
-    for _ in range(2):
-        values = question_log_likelihoods(llm, passages, QUESTIONS[0])
-        expected = question_log_likelihoods(plain, passages, QUESTIONS[0])
-        np.testing.assert_allclose(values, expected, atol=1e-4, rtol=0)
-    assert 0 < len(llm.likelihood_cache) < len(passages)
+def test_a_question_asked_again_gets_the_same_values(llm: TransformersModel) -> None:
+    """In the dtype that the model is used in, to the last digit: kept, not kept, all the same."""
+    texts = [*TEXT.splitlines(), QUESTIONS[0], "Rye."]
+    passages = [llm.tokenize(text).ids for text in texts]
+    cache = llm.likelihood_cache
+    cache.clear()
+    first = question_log_likelihoods(llm, passages, QUESTIONS[0])
+    again = question_log_likelihoods(llm, passages, QUESTIONS[0])
+    assert (again == first).all()
+    off = TransformersModel(llm.model, llm.tokenizer, llm.name, likelihood_cache_bytes=0)
+    assert (question_log_likelihoods(off, passages, QUESTIONS[0]) == first).all()
 
 
 def test_threads_share_a_small_cache() -> None:
