@@ -16,7 +16,7 @@ from s3_retriever.encoding.scanner import Scanner
 from s3_retriever.engine_config import EngineConfig
 from s3_retriever.explain.abstain import Abstention
 from s3_retriever.explain.explainer import Explainer
-from s3_retriever.explain.memory import memory_report
+from s3_retriever.explain.memory import engine_parts, memory_report
 from s3_retriever.explain.result import RetrievalResult
 from s3_retriever.generation.answer import AnswerStream, fit_prompt
 from s3_retriever.generation.compress import CompressedContext, Compressor
@@ -344,13 +344,12 @@ class Engine:
         return AnswerStream(self.llm.stream(prompt, max_new_tokens=max_new_tokens), spans)
 
     def memory_report(self, **others: Any) -> dict[str, int]:
-        """Bytes of weights: the model's, the autoencoders', and what ``others`` add to them.
+        """Bytes: the passages that the model keeps, weights, and what ``others`` add to them.
 
         Args:
             **others: chat models, pipelines, modules by name; what they share counts once.
         """
-        own = {"language_model": self.llm, "autoencoders": list(self.profile.saes)}
-        return memory_report({**own, **others})
+        return memory_report({**engine_parts(self.llm, self.profile), **others})
 
     def info(self) -> dict[str, Any]:
         """What is in the index and in memory: counts, bytes by part, the profile."""

@@ -1,4 +1,4 @@
-"""What is in memory, weights counted once whoever shares them."""
+"""What is in memory: weights, and what a model keeps, counted once whoever shares them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,23 @@ from typing import Any
 
 from torch import Tensor, nn
 
-__all__ = ["memory_report"]
+from s3_retriever.models.prefix_cache import PrefixCache
+
+__all__ = ["engine_parts", "memory_report"]
+
+
+def engine_parts(llm: Any, profile: Any) -> dict[str, Any]:
+    """What an engine holds, by name, for :func:`memory_report`.
+
+    Args:
+        llm: its language model; one without a cache of passages has none to count.
+        profile: its profile.
+    """
+    return {
+        "likelihood_cache": getattr(llm, "likelihood_cache", None),
+        "language_model": llm,  # holds that cache too, which is counted by then
+        "autoencoders": list(profile.saes),
+    }
 
 
 def memory_report(holders: Mapping[str, Any]) -> dict[str, int]:
@@ -40,15 +56,20 @@ def memory_report(holders: Mapping[str, Any]) -> dict[str, int]:
     return report
 
 
+_HOLDING = ("model", "likelihood_cache", "llm", "engine", "pipeline", "profile", "saes")
+
+
 def _tensors(holder: Any) -> Iterator[Tensor]:
     if isinstance(holder, nn.Module):
         yield from holder.parameters()
         yield from holder.buffers()
+    elif isinstance(holder, PrefixCache):
+        yield from holder.tensors()
     elif isinstance(holder, (list, tuple)):
         for item in holder:
             yield from _tensors(item)
     else:
-        for attribute in ("model", "llm", "engine", "pipeline", "profile", "saes"):
+        for attribute in _HOLDING:
             inner = getattr(holder, attribute, None)
             if inner is not None and not isinstance(inner, str):
                 yield from _tensors(inner)

@@ -17,6 +17,7 @@ from s3_retriever.models.digest import weights_digest
 from s3_retriever.models.families import AttentionLayout, layout_of
 from s3_retriever.models.hooks import Projections
 from s3_retriever.models.loading import load_pretrained
+from s3_retriever.models.prefix_cache import DEFAULT_BYTES, PrefixCache
 from s3_retriever.models.query_likelihood import question_log_likelihoods
 from s3_retriever.models.reading import ProjectionReader
 from s3_retriever.models.streaming import PieceStream, text_pieces
@@ -41,8 +42,23 @@ class TransformersModel:
         [0, 5, 11]
     """
 
-    def __init__(self, model: Any, tokenizer: Any, name: str) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        name: str,
+        *,
+        likelihood_cache_bytes: int = DEFAULT_BYTES,
+    ) -> None:
         """Wrap a model and tokenizer of :mod:`transformers` that are already in memory.
+
+        Args:
+            model: a causal language model.
+            tokenizer: its tokenizer.
+            name: where the weights came from.
+            likelihood_cache_bytes: most memory for keys and values of passages that were judged,
+                on the model's device; 0 keeps none. If the weights are changed afterwards,
+                ``likelihood_cache.clear()``.
 
         Raises:
             ModelError: the family is unknown, or the tokenizer gives no character offsets.
@@ -55,6 +71,7 @@ class TransformersModel:
         self._digests: dict[int, str] = {}
         self.layout: AttentionLayout = layout_of(config)
         self.lock = threading.RLock()
+        self.likelihood_cache = PrefixCache(likelihood_cache_bytes)
         self._reader = ProjectionReader(model, self.layout, self.lock)
         self._decoder = Decoder(model, tokenizer, self.lock)
 
@@ -66,6 +83,7 @@ class TransformersModel:
         revision: str | None = None,
         device: str | torch.device | None = None,
         dtype: torch.dtype | None = None,
+        likelihood_cache_bytes: int = DEFAULT_BYTES,
     ) -> TransformersModel:
         """Load a hub id, a local folder or a ``.gguf`` file.
 
@@ -74,13 +92,15 @@ class TransformersModel:
             revision: a hub revision.
             device: by default the first GPU, else the CPU.
             dtype: by default bfloat16 where the hardware computes with it, else float32.
+            likelihood_cache_bytes: most memory for keys and values of passages that were judged
+                (:class:`~s3_retriever.models.prefix_cache.PrefixCache`); 0 keeps none.
 
         Raises:
             ModelError: the weights cannot be found or read, the family is unknown, or the device
                 cannot be used.
         """
         loaded, tokenizer = load_pretrained(model, revision=revision, device=device, dtype=dtype)
-        return cls(loaded, tokenizer, model)
+        return cls(loaded, tokenizer, model, likelihood_cache_bytes=likelihood_cache_bytes)
 
     # What it is
 

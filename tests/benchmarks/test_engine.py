@@ -8,6 +8,7 @@ import weakref
 import pytest
 from s3_retriever_bench.methods import METHODS
 from s3_retriever_bench.methods.s3 import S3, scanned
+from s3_retriever_bench.reading_bench import bench_reading
 from s3_retriever_bench.retrieval import evaluate_retrieval
 from s3_retriever_bench.scan_bench import bench_scan
 
@@ -129,3 +130,14 @@ def test_bench_scan_measures_both(engine: Engine) -> None:
     assert result["last_layer"] == 18
     with pytest.raises(InputError):
         bench_scan(engine.llm, engine.profile, CONTEXT, tokens=0)
+
+
+def test_bench_reading_times_what_is_known(engine: Engine) -> None:
+    result = bench_reading(engine.llm, engine.profile, CONTEXT, list(ASKED))
+    assert len(result["runs"]["first"]) == len(result["runs"]["again"]) == len(ASKED)
+    assert min(result["again_s"], result["first_s"], result["ratio"]) > 0
+    assert result["read_anew"] < 1
+    short = bench_reading(engine.llm, engine.profile, CONTEXT, list(ASKED), tokens=100)
+    assert short["tokens"] <= 100 < result["tokens"]
+    with pytest.raises(InputError):
+        bench_reading(engine.llm, engine.profile, CONTEXT, list(ASKED)[:1])

@@ -62,7 +62,20 @@ def test_weights_are_counted_once(engine):
     values = sum(p.numel() * p.element_size() for sae in saes for p in sae.parameters())
     assert report["autoencoders"] == values
     assert (report["llm"], report["model"], report["again"]) == (0, 0, 0)
-    assert report["total"] == report["language_model"] + values
+    kept = engine.llm.likelihood_cache.n_bytes
+    assert report["likelihood_cache"] == kept
+    assert report["total"] == report["language_model"] + values + kept
+
+
+def test_passages_that_the_model_keeps_have_a_name(engine):
+    cache = engine.llm.likelihood_cache
+    cache.clear()
+    before = engine.memory_report()
+    assert engine.retrieve(ANSWERABLE[0])
+    after = engine.memory_report()
+    assert before["likelihood_cache"] == 0
+    assert after["likelihood_cache"] == cache.n_bytes > 0
+    assert after["language_model"] == before["language_model"]
 
 
 def test_a_pipeline_of_transformers_shares_them(engine):

@@ -45,6 +45,7 @@ def test_packs_do_not_change_values(monkeypatch: pytest.MonkeyPatch) -> None:
     passages = [llm.tokenize(line).ids for line in TEXT.splitlines() * 3]
     together = question_log_likelihoods(llm, passages, QUESTION)
     for most in (1, 100):
+        llm.likelihood_cache.clear()
         monkeypatch.setattr(query_likelihood, "_PACK_TOKENS", most)
         alone = question_log_likelihoods(llm, passages, QUESTION)
         np.testing.assert_allclose(together, alone, atol=2e-4)

@@ -1,4 +1,4 @@
-"""``s3-retriever-bench scan`` and ``index``: speed and memory against what else would be done."""
+"""``s3-retriever-bench scan``, ``reading`` and ``index``: speed, and the memory that it takes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from s3_retriever.cli.display import console, waiting
 from s3_retriever.cli.options import DeviceOption, JsonOption, ModelOption, ProfileOption
 
-__all__ = ["index", "scan"]
+__all__ = ["index", "reading", "scan"]
 
 
 def scan(
@@ -66,6 +66,39 @@ def scan(
     for length, peak in result["peak_memory_bytes"].items():
         console.print(f"peak memory for {int(length):,} tokens: {peak / 1e6:,.0f} MB")
     console.print(f"({result['memory']}, above what was in use before)")
+
+
+def reading(
+    tokens: Annotated[int, typer.Option(min=1, help="Most tokens of paragraphs.")] = 1800,
+    profile: ProfileOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Time questions on paragraphs that the model has not read, and on those it has."""
+    from s3_retriever.cli.demo import sample_questions, sample_text
+    from s3_retriever.models.transformers import TransformersModel
+    from s3_retriever.profiles.cards import DEFAULT_PROFILE
+    from s3_retriever.profiles.profile import Profile
+    from s3_retriever_bench.reading_bench import bench_reading
+
+    with waiting("loading the model ...") as say:
+        loaded = Profile.load(profile or DEFAULT_PROFILE)
+        llm = TransformersModel.load(model or loaded.card.model, device=device)
+        loaded.check_llm(llm)
+        say("measuring; the machine should be idle ...")
+        questions = [sample.question for sample in sample_questions()]
+        result = bench_reading(llm, loaded, sample_text(), questions, tokens=tokens)
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    console.print(
+        f"{result['tokens']:,} tokens of paragraphs: {result['first_s']} s, and "
+        f"{result['again_s']} s when the model has read them ({result['ratio']:.2f} of it, "
+        f"{result['read_anew']:.0%} read anew), on {result['device']} ({result['dtype']})",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def index(
