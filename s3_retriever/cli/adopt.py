@@ -62,7 +62,8 @@ def adopt(
 
         def plan_line(plan: Plan) -> None:
             bar.console.print(
-                f"{plan.n_learn} questions to learn from, {plan.n_report} to report on, "
+                f"{plan.n_learn} questions to choose heads by, {plan.n_fit} to weigh legs by and "
+                f"{plan.n_report} to report on; heads of {plan.n_layers} layers; "
                 f"{plan.corpus_tokens:,} tokens and {plan.steps} steps for each autoencoder: "
                 f"about {max(1, round(plan.seconds / 60))} minutes",
                 soft_wrap=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from s3_retriever.engine import Engine
+from s3_retriever.labels.collections import Collection
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.profiles.card import Head, ProfileCard
 from s3_retriever.profiles.profile import Profile
@@ -24,7 +25,7 @@ from s3_retriever.training.adoption.fitting import (
 )
 from s3_retriever.training.adoption.layers import HeadRanking, LayerTable
 from s3_retriever.training.adoption.material import Material
-from s3_retriever.training.adoption.plan import Plan, keep_plan, measure_speed
+from s3_retriever.training.adoption.plan import Plan, keep_plan, layers_ranked, measure_speed
 from s3_retriever.training.adoption.ranking import rank_heads
 from s3_retriever.training.adoption.report import recommended, report_card
 from s3_retriever.training.calibration.heads import HeadReader
@@ -89,7 +90,8 @@ def adopt(
     placeholder = planned_card(
         llm, name, [(0, (0,))], (), SaeSettings(latents=2, k=1), bos=llm.adds_bos
     )
-    reader = HeadReader(llm, placeholder)
+    n_layers = layers_ranked(layout.n_layers)
+    reader = HeadReader(llm, placeholder, n_layers=n_layers)
 
     start = time.perf_counter()
     first = rank_heads(reader, material.learn[:1], work / "heads")
@@ -112,14 +114,14 @@ def adopt(
         )
     ranking = HeadRanking(questions, layout.n_kv_heads)
     table = ranking.table(seed)
-    rows = table.rows({n: speed.tokens_per_second(n) for n in range(layout.n_layers)})
+    rows = table.rows({n: speed.tokens_per_second(n) for n in range(n_layers)})
     on_layers(rows)
 
     made = _train(llm, used, table, plan, work, name, command, seed, on_progress)
     settings = _statistic(table)
     heads = weigh_heads(questions, table.choice, seed)
     profile = _with_heads(made, heads)
-    settings = _fit(llm, profile, used, settings, seed, on_progress)
+    settings = _fit(llm, profile, used.learn[: plan.n_fit], settings, seed, on_progress)
 
     report = report_card(
         llm,
@@ -195,20 +197,20 @@ def _with_heads(profile: Profile, heads: tuple[Head, ...]) -> Profile:
 def _fit(
     llm: LanguageModel,
     profile: Profile,
-    material: Material,
+    collections: Sequence[Collection],
     settings: RetrieveSettings,
     seed: int,
     on_progress: Report,
 ) -> RetrieveSettings:
     """The width of the convolution and the weights of the legs, where they win."""
-    total = len(material.learn)
+    total = len(collections)
     scanned = scan_questions(
         llm,
         profile,
-        [c for c in material.learn if c.questions[0].evidence],
+        [c for c in collections if c.questions[0].evidence],
         on_question=lambda done: on_progress("scanning questions", done, total),
     )
-    if len(scanned) < 2:  # a made question has no sentence that answers it, only a paragraph
+    if len(scanned) < 2:  # passages may be labelled, but no evidence in them
         return settings
     settings = fit_width(scanned, settings)
     fitted = fit_legs(

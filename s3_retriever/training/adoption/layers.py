@@ -20,6 +20,8 @@ STATISTICS = tuple(Statistic(best, null) for null in (True, False) for best in (
 MOST_HEADS = 4
 MOST_SITES = 2
 """Key heads that are coded: each takes as many bytes a token as another."""
+_MORE_SITES = 0.01
+"""R-precision that a second key head must be worth."""
 CANDIDATES = 12
 """Heads that are best alone; among them a set is put together."""
 
@@ -135,14 +137,23 @@ class HeadRanking:
                 )
                 for t in trials
             ]
-            if not values or max(values) <= found:
+            # a head more of the same keys costs nothing that is stored; other keys must be worth it
+            worth = [
+                v - _MORE_SITES * self._adds_a_site(taken, t[-1])
+                for v, t in zip(values, trials, strict=True)
+            ]
+            if not values or max(worth) < found:
                 break
-            taken, found = trials[int(np.argmax(values))], max(values)
+            taken, found = trials[int(np.argmax(worth))], max(worth)
         return HeadChoice(tuple(taken), statistic)
 
     def _allowed(self, taken: Sequence[Position], head: Position) -> bool:
         sites = {(layer, h // self._group) for layer, h in [*taken, head]}
         return head not in taken and len(sites) <= MOST_SITES
+
+    def _adds_a_site(self, taken: Sequence[Position], head: Position) -> bool:
+        sites = {(layer, h // self._group) for layer, h in taken}
+        return bool(sites) and (head[0], head[1] // self._group) not in sites
 
     def _together(self, choice: HeadChoice, question: int) -> float:
         passages = self._passages[choice.statistic][question]

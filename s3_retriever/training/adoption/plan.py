@@ -15,7 +15,14 @@ from s3_retriever.settings import SaeSettings
 from s3_retriever.training.adoption.material import Material
 from s3_retriever.training.autoencoders import time_step
 
-__all__ = ["Plan", "Speed", "default_minutes", "keep_plan", "measure_speed"]
+__all__ = [
+    "Plan",
+    "Speed",
+    "default_minutes",
+    "keep_plan",
+    "layers_ranked",
+    "measure_speed",
+]
 
 LATENTS = 4096
 ACTIVE = {64: 16, 128: 32, 256: 32}
@@ -34,7 +41,7 @@ class Speed:
     fixed_seconds: float
     """Of everything else, a token."""
     question_seconds: float
-    """Of ranking every head on one question."""
+    """Of ranking the heads of the first layers on one question."""
     step_seconds: float
     """Of one step of training an autoencoder of one key head."""
 
@@ -47,7 +54,12 @@ class Speed:
 class Plan:
     """Sizes that fit the time."""
 
+    n_layers: int
+    """The first layers, whose heads are ranked."""
     n_learn: int
+    """Questions on which heads are ranked."""
+    n_fit: int
+    """Those of them on which legs are weighed, which takes a reading by the whole model."""
     n_report: int
     corpus_tokens: int
     steps: int
@@ -56,10 +68,10 @@ class Plan:
 
     @classmethod
     def of(cls, speed: Speed, minutes: float, material: Material, n_layers: int) -> Plan:
-        """Share the time out: half to questions, the rest to autoencoders.
+        """Share the time out: a third to ranking heads, as much to legs and the report.
 
-        A question costs its ranking, if it is learned from, and then a scan, and the reading of its
-        best passages by the whole model.
+        Heads are looked for in the first two thirds of the layers: later ones retrieve no better
+        and cost every token that is read from then on (CoRe, arXiv 2510.02219, drops the last half).
 
         Args:
             speed: what the machine does.
@@ -68,16 +80,16 @@ class Plan:
             n_layers: of the model; the scan is reckoned to need half of them.
         """
         seconds = 60 * minutes
-        each = 1.6 * speed.question_seconds
-        asked = int(0.5 * seconds / (2 * each + speed.question_seconds))
-        n_learn = min(len(material.learn), max(12, min(asked, 150)))
-        n_report = min(len(material.report), max(12, min(asked, 150)))
+        whole = speed.question_seconds * n_layers / layers_ranked(n_layers)
+        n_learn = min(len(material.learn), _between(12, 0.3 * seconds / speed.question_seconds))
+        n_fit = min(n_learn, _between(12, 0.17 * seconds / whole))
+        n_report = min(len(material.report), _between(12, 0.17 * seconds / whole))
         scan = int(0.15 * seconds * speed.tokens_per_second(n_layers // 2))
         corpus = max(4 * BATCH, min(150_000, scan, len(material.text) // 4))
         steps = max(200, min(3000, int(0.12 * seconds / speed.step_seconds)))
-        total = n_learn * (speed.question_seconds + each) + n_report * each
+        total = n_learn * speed.question_seconds + (n_fit + n_report) * whole
         total += corpus / speed.tokens_per_second(n_layers // 2) + 2 * steps * speed.step_seconds
-        return cls(n_learn, n_report, corpus, steps, total)
+        return cls(layers_ranked(n_layers), n_learn, n_fit, n_report, corpus, steps, total)
 
     def autoencoders(self, head_dim: int, seed: int) -> SaeSettings:
         """Settings of training: 4,096 latents for one key head."""
@@ -89,6 +101,20 @@ class Plan:
             learning_rate=LEARNING_RATE,
             seed=seed,
         )
+
+
+def layers_ranked(n_layers: int) -> int:
+    """How many layers heads are looked for in.
+
+    Example:
+        >>> layers_ranked(30), layers_ranked(28)
+        (20, 19)
+    """
+    return -(-2 * n_layers // 3)
+
+
+def _between(least: int, n: float, most: int = 150) -> int:
+    return max(least, min(int(n), most))
 
 
 def default_minutes(llm: LanguageModel) -> float:

@@ -50,6 +50,7 @@ class HeadReader:
         card: ProfileCard,
         scan: ScanSettings | None = None,
         scoring: ScoringSettings | None = None,
+        n_layers: int | None = None,
     ) -> None:
         """Project the null question.
 
@@ -58,6 +59,7 @@ class HeadReader:
             card: gives the prefix of chunks and the question's prompt.
             scan: the size of chunks.
             scoring: the null question.
+            n_layers: how many of the first layers are read; by default all.
 
         Raises:
             ProfileError: the prefix leaves no room for text.
@@ -71,7 +73,7 @@ class HeadReader:
             bos=self._card.bos,
             chunk_tokens=settings.chunk_tokens,
         )
-        self._layers = range(llm.layout.n_layers)
+        self._layers = range(n_layers or llm.layout.n_layers)
         null = (scoring or ScoringSettings()).null_question
         self._null = [] if null is None else [self._project(null)]
 
