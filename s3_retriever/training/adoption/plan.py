@@ -71,7 +71,7 @@ class Plan:
         """Share the time out: a third to ranking heads, as much to legs and the report.
 
         Heads are looked for in the first two thirds of the layers: later ones retrieve no better
-        and cost every token that is read from then on (CoRe, arXiv 2510.02219, drops the last half).
+        and cost every token read from then on (CoRe, arXiv 2510.02219, drops the last half).
 
         Args:
             speed: what the machine does.

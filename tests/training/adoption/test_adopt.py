@@ -1,0 +1,102 @@
+"""The whole of it on a small random model: everything is real but the quality of what is found."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from s3_retriever.engine import Engine
+from s3_retriever.errors import InputError
+from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.profiles.profile import Profile
+from s3_retriever.training.adoption import adopt as adoption
+from s3_retriever.training.adoption.adopt import Adoption, adopt
+from s3_retriever.training.adoption.material import Material, from_text
+from s3_retriever.training.adoption.report import recommended
+from s3_retriever.types import Document
+from tests.tiny import tiny_llm
+
+
+@pytest.fixture(scope="module")
+def material() -> Material:
+    folder = Path(str(resources.files("s3_retriever"))) / "data" / "samples"
+    return from_text([p.read_text("utf-8") for p in sorted(folder.glob("*.txt"))], seed=0)
+
+
+def run(llm: TransformersModel, material: Material, out: Path, **others: Any) -> Adoption:
+    return adopt(llm, material, out, minutes=0.05, name="tiny", command="adopt", **others)
+
+
+def test_from_a_model_to_a_profile_in_two_runs(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llm, out, work = tiny_llm(max_position_embeddings=2048), tmp_path / "out", tmp_path / "out.work"
+
+    def stopped(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(adoption, "report_card", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run(llm, material, out)
+    kept = [work / "made" / "profile.json", *(work / "heads").iterdir()]
+    before = [path.stat().st_mtime_ns for path in kept]
+
+    stages: dict[str, int] = {}
+    plans: list[Any] = []
+
+    def seen(stage: str, done: int, total: int) -> None:
+        stages[stage] = done
+        assert [path.stat().st_mtime_ns for path in kept] == before  # nothing is made again
+
+    found = run(llm, material, out, on_plan=plans.append, on_progress=seen)
+    (plan,) = plans
+    assert stages["ranking heads"] == plan.n_learn
+    assert stages["report"] == plan.n_report == found.report["n"]
+    assert not work.exists()
+
+    profile = Profile.load(out)
+    card = profile.card
+    assert card == found.profile.card
+    assert card.heads
+    assert len(card.hookpoints) <= 2
+    assert max(card.layers) == next(row["layer"] for row in found.layers if row["taken"])
+    assert max(card.layers) < 2  # the last third of the layers is not looked at
+    assert card.retrieve is not None
+    assert set(card.presets) == {"cpu"}
+    report = card.report
+    assert report["bytes_a_token"] == 3 * 32 * len(card.hookpoints)
+    assert set(report["modes"]) == {"bm25", "features", "fast", "hybrid"}
+    assert set(report["peers"]) == {"bm25", "dense", "dense+bm25"}
+    assert all(0 <= r <= 1 for m in report["modes"].values() for r in m["evidence_recall"].values())
+
+    engine = Engine(llm, profile)
+    engine.add([Document("d", "The harbour froze in winter. Boats lay in the ice.")])
+    assert engine.retrieve("When did the harbour freeze?", mode="fast")
+    with pytest.raises(InputError, match="exists"):
+        run(llm, material, out)
+
+
+@pytest.mark.parametrize(
+    ("fast", "hybrid", "milliseconds", "mode", "why"),
+    [
+        (0.7, 0.8, 500, "hybrid", r"finds \+0.100"),
+        (0.7, 0.8, 3000, "fast", "takes too long here"),
+        (0.8, 0.8, 500, "fast", "finds no more"),
+    ],
+)
+def test_the_mode_that_is_recommended(
+    fast: float, hybrid: float, milliseconds: float, mode: str, why: str
+) -> None:
+    report = {
+        "modes": {
+            "fast": {"evidence_recall": {"256": fast}, "milliseconds": 50.0},
+            "hybrid": {"evidence_recall": {"256": hybrid}, "milliseconds": milliseconds},
+        }
+    }
+    assert recommended(report)[0] == mode
+    assert re.search(why, recommended(report)[1])
