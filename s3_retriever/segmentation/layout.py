@@ -84,12 +84,15 @@ def layout_of(text: str, start: int, end: int) -> Layout:
         return Layout(Kind.CUES, [start, *(at for at in cues if at > start)])
     bounds = [(a, b) for a, b in lines_of(text, start, end) if text[a:b].strip()]
     lines = [text[a : min(b, a + _HEAD)] for a, b in bounds]
-    if len(lines) > 1 and not _wrapped(text, bounds):
-        if rows := _rows(lines):
-            starts = [a for (a, _), begins in zip(bounds, rows, strict=True) if begins]
-            return Layout(Kind.ROWS, [start, *(a for a in starts if a > start)])
-        if _short(text, bounds, lines):
-            return Layout(Kind.LINES, [start, *(a for a, _ in bounds[1:])])
+    if len(lines) == 1:
+        return Layout(Kind.PROSE, [start])
+    wrapped = _wrapped(text, bounds)
+    share = 0.8 if wrapped else 0.5  # lines that look full must show more
+    if rows := _rows(lines, share):
+        starts = [a for (a, _), begins in zip(bounds, rows, strict=True) if begins]
+        return Layout(Kind.ROWS, [start, *(a for a in starts if a > start)])
+    if _code(lines, share) or (not wrapped and _verse(text, bounds, lines)):
+        return Layout(Kind.LINES, [start, *(a for a, _ in bounds[1:])])
     return Layout(Kind.PROSE, [start])
 
 
@@ -106,14 +109,14 @@ def _wrapped(text: str, bounds: list[tuple[int, int]]) -> bool:
     return width < 200 and full * 4 >= 3 * (len(bounds) - 1)
 
 
-def _rows(lines: list[str]) -> list[bool] | None:
-    """Which lines begin a row, if most do."""
+def _rows(lines: list[str], share: float) -> list[bool] | None:
+    """Which lines begin a row, if that share does."""
     if len(lines) >= 3 and _same_cells(lines):
         return [True] * len(lines)
     marks: list[Callable[[str], object]] = [_TABLE.match, _LOG.match, _TURN.match, _ITEM.match]
     for mark in marks:
         begins = [bool(mark(line)) for line in lines]
-        if sum(begins) >= 2 and sum(begins) * 2 >= len(lines):
+        if sum(begins) >= max(2, share * len(lines)):
             return begins
     return None
 
@@ -125,11 +128,13 @@ def _same_cells(lines: list[str]) -> bool:
     return least >= 2 and sum(count >= least for count in cells) * 10 >= 7 * len(cells)
 
 
-def _short(text: str, bounds: list[tuple[int, int]], lines: list[str]) -> bool:
-    """Whether a line is a statement, a setting, a verse."""
-    code = sum(bool(_CODE.match(line)) for line in lines)
-    if code * 2 >= len(lines):
-        return True
+def _code(lines: list[str], share: float) -> bool:
+    """Whether that share of the lines are statements or settings."""
+    return sum(bool(_CODE.match(line)) for line in lines) >= share * len(lines)
+
+
+def _verse(text: str, bounds: list[tuple[int, int]], lines: list[str]) -> bool:
+    """Whether lines are verses or the like: short, few end a sentence and few hold an end."""
     ended = sum(bool(_ENDED.search(text, max(a, b - 8), b)) for a, b in bounds)
     short = sum(b - a < 70 for a, b in bounds)
     capital = sum(not line.lstrip()[:1].islower() for line in lines)

@@ -41,13 +41,13 @@ def is_record(text: str, start: int, end: int) -> bool:
         (True, False)
     """
     stop = min(end, start + _SAMPLE)
-    keys = sum(1 for _ in _KEY.finditer(text, start, stop))
+    keys = [m.start() for m in _KEY.finditer(text, start, stop)]
     if keys and _OPENS.match(text, start, stop):
         return True
     spelled = sum(1 for _ in _SPELLED.finditer(text, start, stop))
-    return (keys >= 3 and keys * 500 >= stop - start) or (
-        spelled >= 4 and spelled * 800 >= stop - start
-    )
+    if len(keys) >= 3 and len(keys) * 500 >= stop - start:
+        return (keys[-1] - keys[0]) * 2 >= stop - start  # no literal that prose quotes
+    return spelled >= 4 and spelled * 800 >= stop - start
 
 
 def record_starts(text: str, start: int, end: int) -> list[int]:
