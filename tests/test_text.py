@@ -10,8 +10,9 @@ import sentencex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3_retriever import text as module
 from s3_retriever.retrieval.spans import widened_to_sentences
+from s3_retriever.segmentation import sentences as sentences_module
+from s3_retriever.segmentation import units as units_module
 from s3_retriever.text import find_bounds, language_of, separate_ideographs, whole_words
 from s3_retriever.types import SpanRef, TextBounds
 
@@ -177,8 +178,10 @@ def test_odd_language_codes(language: str) -> None:
 @given(PIECES, LANGUAGES)
 def test_bounds_where_everything_is_too_long(text: str, language: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_PIECE", 16)
-        patch.setattr(module, "_MAX_SENTENCE", 10)
+        patch.setattr(sentences_module, "_PIECE", 16)
+        for name in ("_LONGEST_SENTENCE", "_LONGEST", "_AIM", "_BLOCK", "_LONGEST_PASSAGE"):
+            patch.setattr(units_module, name, 10)
+        patch.setattr(units_module, "_PASSAGE", 30)
         check_bounds(text, find_bounds(text, language))
 
 
