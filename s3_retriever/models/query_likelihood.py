@@ -88,9 +88,9 @@ def question_log_likelihoods(
         unread = [row for row in rows if known[row] is None]
         for pack in _packs(unread, befores, len(prefix)):
             states = _read(llm, [befores[row] for row in pack], len(prefix))
-            for row, own in zip(pack, states, strict=True):
-                known[row] = own
-                llm.likelihood_cache.put(befores[row], own)
+            for row, read in zip(pack, states, strict=True):
+                known[row] = read
+                llm.likelihood_cache.put(befores[row], read)
         past = [own for row in rows if (own := known[row]) is not None]
         values[rows] = _ask(llm, past, suffix[-1:], asked)
         for row in rows:
@@ -150,7 +150,7 @@ def _read(llm: _CausalModel, pack: Sequence[np.ndarray], n_prefix: int) -> list[
     sees = np.equal.outer(owner, owner) | (owner == 0)
     sees &= np.tri(len(ids), dtype=bool)
     # one that knows nothing of sliding windows: else only the last window would be left
-    cache = DynamicCache()
+    cache: Any = DynamicCache()  # its annotations leave room for empty layers
     with llm.lock, torch.inference_mode():
         # only keys and values are wanted: one row of logits is the least to ask for
         _logits(llm, ids[None], positions[None], sees[None], cache, np.array([len(ids) - 1]))
