@@ -150,7 +150,7 @@ def _read(llm: _CausalModel, pack: Sequence[np.ndarray], n_prefix: int) -> list[
     sees = np.equal.outer(owner, owner) | (owner == 0)
     sees &= np.tri(len(ids), dtype=bool)
     # one that knows nothing of sliding windows: else only the last window would be left
-    cache = DynamicCache()
+    cache: Any = DynamicCache()  # its annotations leave room for empty layers
     with llm.lock, torch.inference_mode():
         # only keys and values are wanted: one row of logits is the least to ask for
         _logits(llm, ids[None], positions[None], sees[None], cache, np.array([len(ids) - 1]))
