@@ -218,7 +218,7 @@ class Engine:
         max_tokens: int | None = 512,
         k: int | None = None,
         filter: Filter | None = None,
-        mode: Mode = "hybrid",
+        mode: Mode | None = None,
         scoring: Scoring | None = None,
         settings: RetrieveSettings | None = None,
         token_scores: bool = False,
@@ -235,7 +235,7 @@ class Engine:
                 :mod:`~s3_retriever.search.filters`).
             mode: ``hybrid`` joins features and words and lets the model read the best of them
                 again, ``fast`` joins them without that, ``features`` is the index's codes alone,
-                ``bm25`` words alone, without the model. Others are registered presets.
+                ``bm25`` words alone. By default what the profile recommends on this device.
             scoring: ``attention`` or ``coactivation`` (Eq. 7 as published); by default the
                 profile's better one.
             settings: every stage's settings, for this question only.

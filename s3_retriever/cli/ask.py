@@ -35,7 +35,7 @@ def ask(
     max_tokens: BudgetOption = 512,
     answer_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 128,
     k: MostSpansOption = None,
-    mode: ModeOption = "hybrid",
+    mode: ModeOption = None,
     scoring: ScoringOption = None,
     condition: FilterOption = None,
     namespace: NamespaceOption = None,

@@ -57,10 +57,10 @@ BudgetOption = Annotated[
 ]
 MostSpansOption = Annotated[Optional[int], typer.Option("-k", min=1, help="At most K spans.")]
 ModeOption = Annotated[
-    Mode,
+    Optional[Mode],
     typer.Option(
-        help="Which legs find spans.",  # mode_help() says more
-        callback=lambda context, parameter, value: _known_mode(value, parameter.default),
+        help="Which legs find spans. Default: the profile's.",  # mode_help() says more
+        callback=lambda value: _known_mode(value),
     ),
 ]
 ScoringOption = Annotated[
@@ -85,8 +85,8 @@ def mode_help() -> str:
     return "; ".join(f"{name}: {preset_named(name).summary}" for name in mode_names()) + "."
 
 
-def _known_mode(name: Mode, default: Mode) -> Mode:
-    if name == default:  # nothing is loaded for it
+def _known_mode(name: Mode | None) -> Mode | None:
+    if name is None:  # nothing is loaded for it
         return name
     from s3_retriever.retrieval.presets import mode_names
 

@@ -33,7 +33,7 @@ def search(
     folder: IndexOption,
     max_tokens: BudgetOption = 256,
     k: MostSpansOption = None,
-    mode: ModeOption = "hybrid",
+    mode: ModeOption = None,
     scoring: ScoringOption = None,
     condition: FilterOption = None,
     namespace: NamespaceOption = None,

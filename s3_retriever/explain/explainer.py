@@ -87,7 +87,7 @@ class Explainer:
         max_tokens: int | None = 512,
         k: int | None = None,
         filter: Filter | None = None,
-        mode: Mode = "hybrid",
+        mode: Mode | None = None,
         scoring: Scoring | None = None,
         settings: RetrieveSettings | None = None,
     ) -> WhyNot:
@@ -145,7 +145,7 @@ class Explainer:
         return similarities(self._documents.view, refs)
 
     def highest_score(
-        self, mode: Mode = "hybrid", settings: RetrieveSettings | None = None
+        self, mode: Mode | None = None, settings: RetrieveSettings | None = None
     ) -> float:
         """The score of a span that every leg of a mode finds best: 1 on a relative scale.
 
@@ -153,4 +153,5 @@ class Explainer:
             InputError: an unknown mode.
         """
         used = settings or self._settings()
-        return highest_score(preset_named(mode).weights(used), used.fusion.paragraph_weight)
+        preset = preset_named(mode or self._retriever.default_mode)
+        return highest_score(preset.weights(used), used.fusion.paragraph_weight)

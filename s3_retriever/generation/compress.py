@@ -90,7 +90,7 @@ class Compressor:
         text: str,
         max_tokens: int,
         *,
-        mode: Mode = "hybrid",
+        mode: Mode | None = None,
         scoring: Scoring | None = None,
         settings: RetrieveSettings | None = None,
         token_scores: bool = False,

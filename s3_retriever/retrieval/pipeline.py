@@ -33,14 +33,15 @@ from s3_retriever.types import Span, SpanRef, TokenScore
 __all__ = ["Retriever", "check_asked"]
 
 
-def check_asked(question: str, mode: str, scoring: Scoring | None) -> None:
+def check_asked(question: str, mode: str | None, scoring: Scoring | None) -> None:
     """Refuse what no index can answer, before anything is read.
 
     Raises:
         InputError: an empty question, an unknown mode or scoring.
     """
     check_question(question)
-    preset_named(mode)
+    if mode is not None:
+        preset_named(mode)
     if scoring is not None and scoring not in get_args(Scoring):
         raise InputError(f"scoring must be one of {get_args(Scoring)}, not {scoring!r}")
 
@@ -55,6 +56,12 @@ class Retriever:
         self._null_lanes: dict[str, QuestionLanes] = {}
         self._null_lock = threading.Lock()
 
+    @property
+    def default_mode(self) -> str:
+        """What the profile recommends on the model's device; ``hybrid`` where it says nothing."""
+        device = str(self._llm.describe()["device"]).partition(":")[0]
+        return self._profile.card.presets.get(device, "hybrid")
+
     def retrieve(
         self,
         store: CodeStore,
@@ -64,7 +71,7 @@ class Retriever:
         max_tokens: int | None = None,
         k: int | None = None,
         filter: Filter | None = None,
-        mode: str = "hybrid",
+        mode: str | None = None,
         scoring: Scoring | None = None,
         settings: RetrieveSettings,
         token_scores: bool = False,
@@ -79,7 +86,7 @@ class Retriever:
             max_tokens: budget in the model's tokens; ``None`` is no limit.
             k: most spans; ``None`` is no limit.
             filter: condition on documents' metadata.
-            mode: a preset's name.
+            mode: a preset's name; by default :attr:`default_mode`.
             scoring: by default the profile's better one.
             settings: of every stage.
             token_scores: put the score of each token into ``Span.tokens``.
@@ -114,14 +121,14 @@ class Retriever:
         question: str,
         *,
         filter: Filter | None = None,
-        mode: str = "hybrid",
+        mode: str | None = None,
         scoring: Scoring | None = None,
         settings: RetrieveSettings,
         query_cache: QueryCache | None = None,
     ) -> LegContext:
         """What each leg proposes, before the budget; arguments and errors of :meth:`retrieve`."""
         check_asked(question, mode, scoring)
-        preset = preset_named(mode)
+        preset = preset_named(mode or self.default_mode)
         context = LegContext(
             question,
             store=store,

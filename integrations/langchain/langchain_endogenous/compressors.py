@@ -43,7 +43,7 @@ class EndogenousCompressor(BaseDocumentCompressor):
     """Budget of all that is left, in the model's own tokens; ``None`` is no limit."""
     k: int | None = Field(default=None, ge=1)
     """Most spans; ``None`` is no limit."""
-    mode: ModeName = "hybrid"
+    mode: ModeName | None = None
     """As in :meth:`s3_retriever.Engine.retrieve`."""
     scoring: Scoring | None = None
     """As in :meth:`s3_retriever.Engine.retrieve`."""

@@ -74,8 +74,8 @@ class EndogenousRetriever(DocumentIndex):
     """Most documents of a result; ``None`` is no limit."""
     filter: Filter | None = None
     """Condition on the added documents' metadata, e.g. ``{"year": {"$gte": 1990}}``."""
-    mode: ModeName = "hybrid"
-    """``hybrid`` joins features and words; ``features`` and ``bm25`` are either alone."""
+    mode: ModeName | None = None
+    """A mode of :meth:`s3_retriever.Engine.retrieve`; by default what the profile recommends."""
     scoring: Scoring | None = None
     """``attention`` or ``coactivation``; by default the profile's better one."""
 

@@ -49,7 +49,7 @@ class EndogenousVectorStore(VectorStore):
         engine: Engine,
         *,
         spans: bool = False,
-        mode: Mode = "hybrid",
+        mode: Mode | None = None,
         scoring: Scoring | None = None,
     ) -> None:
         """Put an engine that is loaded already under this interface.
@@ -62,7 +62,7 @@ class EndogenousVectorStore(VectorStore):
         """
         self.engine = engine
         self.spans = spans
-        self.mode: Mode = mode
+        self.mode: Mode | None = mode
         self.scoring: Scoring | None = scoring
 
     @classmethod
@@ -72,7 +72,7 @@ class EndogenousVectorStore(VectorStore):
         path: str | Path | None = None,
         *,
         spans: bool = False,
-        mode: Mode = "hybrid",
+        mode: Mode | None = None,
         scoring: Scoring | None = None,
         **options: Any,
     ) -> Self:

@@ -42,7 +42,7 @@ def load_spans(
         with expecting("record of spans", path, number):
             doc_id = record["document"]
             if doc_id not in documents:
-                documents[doc_id] = Document(doc_id, read_text(path.parent / f"{doc_id}.md"))
+                documents[doc_id] = Document(doc_id, read_text(_file(path.parent, doc_id)))
             evidence = tuple(place_in(documents[doc_id], span) for span in record["evidence"])
             if evidence:
                 question = Question(str(record["id"]), record["question"], evidence=evidence)
@@ -54,3 +54,9 @@ def load_spans(
     for doc_id, question in drawn:
         by_document.setdefault(doc_id, []).append(question)
     return [Collection((documents[i],), tuple(group)) for i, group in by_document.items()]
+
+
+def _file(folder: Path, doc_id: str) -> Path:
+    """A document's file: of its name, or of its name and ``.md``, as Chroma's have it."""
+    named = folder / doc_id
+    return named if named.is_file() else folder / f"{doc_id}.md"

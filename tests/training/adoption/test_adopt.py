@@ -82,21 +82,20 @@ def test_from_a_model_to_a_profile_in_two_runs(
 
 
 @pytest.mark.parametrize(
-    ("fast", "hybrid", "milliseconds", "mode", "why"),
+    ("gain", "milliseconds", "mode", "why"),
     [
-        (0.7, 0.8, 500, "hybrid", r"finds \+0.100"),
-        (0.7, 0.8, 3000, "fast", "takes too long here"),
-        (0.8, 0.8, 500, "fast", "finds no more"),
+        (0.1, 500.0, "hybrid", r"its reading finds \+0.100 \(\+0.050 to \+0.150\): 500 ms"),
+        (-0.01, 500.0, "hybrid", "its reading finds"),
+        (-0.1, 500.0, "fast", "finds less"),
+        (0.1, 3000.0, "fast", "takes 3000 ms a question against 50 ms"),
     ],
 )
 def test_the_mode_that_is_recommended(
-    fast: float, hybrid: float, milliseconds: float, mode: str, why: str
+    gain: float, milliseconds: float, mode: str, why: str
 ) -> None:
     report = {
-        "modes": {
-            "fast": {"evidence_recall": {"256": fast}, "milliseconds": 50.0},
-            "hybrid": {"evidence_recall": {"256": hybrid}, "milliseconds": milliseconds},
-        }
+        "modes": {"fast": {"milliseconds": 50.0}, "hybrid": {"milliseconds": milliseconds}},
+        "hybrid_less_fast": {"mean": gain, "low": gain - 0.05, "high": gain + 0.05},
     }
     assert recommended(report)[0] == mode
     assert re.search(why, recommended(report)[1])

@@ -50,7 +50,7 @@ class EndogenousRetriever(BaseRetriever):
         k: int | None = None,
         filter: Filter | None = None,
         filters: MetadataFilters | None = None,
-        mode: Mode = "hybrid",
+        mode: Mode | None = None,
         scoring: Scoring | None = None,
         callback_manager: CallbackManager | None = None,
         verbose: bool = False,
@@ -63,7 +63,7 @@ class EndogenousRetriever(BaseRetriever):
             k: most nodes of a result; ``None`` is no limit.
             filter: condition on the documents' metadata, e.g. ``{"year": {"$gte": 1990}}``.
             filters: LlamaIndex's own, in place of ``filter`` or beside it.
-            mode: ``hybrid`` joins features and words; ``features`` and ``bm25`` are either alone.
+            mode: as of :meth:`s3_retriever.Engine.retrieve`.
             scoring: ``attention`` or ``coactivation``; by default the profile's better one.
             callback_manager: LlamaIndex's.
             verbose: LlamaIndex's.
@@ -74,7 +74,7 @@ class EndogenousRetriever(BaseRetriever):
         self.k = k
         self.filter = filter
         self.filters = filters
-        self.mode: Mode = mode
+        self.mode: Mode | None = mode
         self.scoring: Scoring | None = scoring
 
     @classmethod
