@@ -92,7 +92,8 @@ class HeadRanking:
     def table(self, seed: int = 0) -> LayerTable:
         """Weigh the layers: the first whose heads find as much as the best layer's, but for noise.
 
-        Noise is one standard error of the paired difference (the rule of Breiman et al. 1984).
+        Every layer more costs every token that is read, so a later one has to be better by more than
+        two standard errors of the paired difference.
 
         Args:
             seed: of the halves.
@@ -108,7 +109,7 @@ class HeadRanking:
         best = precision[int(precision.mean(1).argmax())]
         for last in range(n_layers):
             less = best - precision[last]
-            if less.mean() <= less.std(ddof=1) / n**0.5:
+            if less.mean() <= 2 * less.std(ddof=1) / n**0.5:
                 break
         return LayerTable(precision, last, self.choose(range(n), last))
 
