@@ -92,7 +92,7 @@ class HeadRanking:
     def table(self, seed: int = 0) -> LayerTable:
         """Weigh the layers: the first whose heads find as much as the best layer's, but for noise.
 
-        Every layer more costs every token that is read, so a later one has to be better by more than
+        A layer more costs every token that is read, so a later one has to be better by more than
         two standard errors of the paired difference.
 
         Args:
