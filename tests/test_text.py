@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import numpy as np
 import pytest
 import sentencex
 from hypothesis import given
@@ -15,6 +14,7 @@ from s3_retriever.segmentation import sentences as sentences_module
 from s3_retriever.segmentation import units as units_module
 from s3_retriever.text import find_bounds, language_of, separate_ideographs, whole_words
 from s3_retriever.types import SpanRef, TextBounds
+from tests.segmentation.checks import check_bounds
 
 TEXTS = st.text(
     alphabet=st.one_of(
@@ -63,24 +63,6 @@ def sentences(text: str, start: int, end: int) -> list[tuple[int, int]]:
 def sentence_bounds(text: str, start: int, end: int) -> tuple[int, int]:
     widened = widened_to_sentences(OneText(text), SpanRef("a", start, end))
     return widened.start, widened.end
-
-
-def check_bounds(text: str, bounds: TextBounds) -> None:
-    """Sentences and paragraphs are in order, trimmed and miss nothing but white space."""
-    for ranges in (bounds.sentences, bounds.paragraphs):
-        assert ranges.dtype == np.uint32
-        assert ranges.shape[1] == 2
-        found = ranges.tolist()
-        assert all(a < b for a, b in found)
-        assert all(b <= c for (_, b), (c, _) in pairwise(found))
-        assert all(text[a:b] == text[a:b].strip() for a, b in found)
-        left_out = list(text)
-        for a, b in found:
-            left_out[a:b] = [" "] * (b - a)
-        assert not "".join(left_out).strip()
-    for a, b in bounds.sentences.tolist():
-        first, last = bounds.paragraphs[bounds.paragraph_of(a)]
-        assert first <= a < b <= last
 
 
 def test_whole_words_widens_to_word_bounds() -> None:

@@ -110,7 +110,7 @@ def mode_names() -> tuple[str, ...]:
 
 _FAST = {
     "features": 1.0,
-    "bm25": 1.0,
+    "bm25": 1.5,
     "lead_tail": 1.0,
     "pseudo_relevance_feedback": 1.0,
     "headings": 1.0,
@@ -120,7 +120,7 @@ _FAST = {
 for _preset in (
     Preset(
         "hybrid",
-        _FAST | {"query_likelihood": 1.0},
+        _FAST | {"query_likelihood": 1.5},
         summary="features and words, whose best passages the model reads again",
     ),
     Preset("fast", _FAST, summary="features and words"),

@@ -40,6 +40,8 @@ class Break(NamedTuple):
     strength: Strength
 
 
+_BLOCK = 60
+"""Characters of a record, a turn, a row that stands by itself."""
 _INSIDE = re.compile(
     f"(?P<line>{LINE_END}[^\\S\r\n]{{0,80}}|(?=(?<!\\\\)(?:\\\\{{1,4}}[nr]){{1,8}}))"
     "|(?P<sentence>[.!?][\"'\u201d\u2019)\\]]{0,3}\\s)"
@@ -75,7 +77,7 @@ def breaks_inside(text: str, start: int, end: int) -> list[Break]:
 def merged(text: str, breaks: Sequence[Break], end: int, least: int, most: int) -> list[Break]:
     """Leave out breaks so that few pieces are small: crumbs join the neighbour they belong to.
 
-    A piece is small below ``least`` characters or without a letter or digit.
+    A piece is small below ``least`` characters (a block: 60) or without a letter or digit.
     One pass: a small piece joins what stands before it unless more begins with it than after it.
 
     Args:
@@ -93,8 +95,9 @@ def merged(text: str, breaks: Sequence[Break], end: int, least: int, most: int) 
     kept = list(breaks[:1])
     for number, here in enumerate(breaks[1:], start=1):
         after = breaks[number + 1] if number + 1 < len(breaks) else Break(end, Strength.BLOCK)
-        crumb = after.at - here.at < least and here.strength < after.strength
-        joins = here.at - kept[-1].at < least or crumb or not _says(text, here.at, after.at)
+        small = least if here.strength < Strength.BLOCK else min(least, _BLOCK)
+        crumb = after.at - here.at < small and here.strength < after.strength
+        joins = here.at - kept[-1].at < small or crumb or not _says(text, here.at, after.at)
         if not (joins and after.at - kept[-1].at <= most):
             kept.append(here)
     return kept

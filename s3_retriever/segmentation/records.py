@@ -29,6 +29,8 @@ _PART = re.compile(
     "|(?P<opens>[\"']\\s?:\\s?[\"'])"
 )
 """Where a value, a member, a spelled-out line begins; ``opens`` is where a string's text begins."""
+_CLOSED = re.compile("(?:[\"'\u201d\u2019)\\] ](?!\\w)){0,4}")
+"""What still belongs to the sentence before it."""
 _QUOTES = re.compile("\"|(?<!\\w)'|'(?!\\w)|[()\\[\\]]")
 
 
@@ -100,9 +102,7 @@ def _sentences(text: str, start: int, end: int, language: str) -> Iterator[Break
         if at and place - said < 40 and not re.search("[^\\W\\d_]{2}", text[said:place]):
             continue
         said = place
-        while (
-            place < end and text[place] in "\"'” ’)]" and not text[place + 1 : place + 2].isalnum()
-        ):
-            place += 1
+        if closed := _CLOSED.match(text, place, end):
+            place = closed.end()
         if at and start < place < end and not inside_word(text, place):
             yield Break(place, Strength.SENTENCE)

@@ -11,7 +11,7 @@ from s3_retriever.segmentation.layout import Kind, Layout, layout_of
 from s3_retriever.segmentation.lines import paragraphs_of
 from s3_retriever.segmentation.records import part_starts
 from s3_retriever.segmentation.sentences import ends_sentence, sentence_starts
-from s3_retriever.segmentation.words import inside_word, trimmed
+from s3_retriever.segmentation.words import trimmed
 
 __all__ = ["Section", "passages_of", "read_section", "sections_of"]
 
@@ -19,11 +19,13 @@ _LONGEST_SENTENCE = 600
 """Characters; what claims to be a longer sentence is none."""
 _LONGEST = 400
 """Characters of a unit that does not end as a sentence does: some 100 tokens."""
-_AIM = 250
+_AIM = 200
 """Characters of the pieces of what is longer."""
 _BLOCK = 300
 """Characters of a record, turn or row that is a unit as a whole."""
-_LEAST = {Kind.RECORDS: 150, Kind.CUES: 40, Kind.ROWS: 40, Kind.LINES: 120}
+_GROUP = 250
+"""Characters of short lines that are one unit."""
+_LEAST = {Kind.RECORDS: 150, Kind.CUES: 40, Kind.ROWS: 40}
 """Characters of a unit that can stand by itself; shorter ones join a neighbour."""
 _LONGEST_PASSAGE = 2000
 """Characters of a paragraph that is left whole whatever it is."""
@@ -87,6 +89,10 @@ def read_section(text: str, start: int, end: int, language: str) -> Section:
         units = list(_bounded(text, sentences, end))
         ended = sum(ends_sentence(text, *bounds) for bounds in _trimmed(text, units, end))
         return Section(start, end, units, prose=2 * ended >= len(units), cues=False)
+    if layout.kind == Kind.LINES:
+        lines = _line_breaks(text, layout)
+        units = [lines[0], *cut(text, start, end, lines[1:], _AIM, _GROUP)]
+        return Section(start, end, list(_bounded(text, units, end)), prose=False, cues=False)
     blocks = list(_parts(text, layout, end, language))
     whole = merged(text, blocks, end, _LEAST[layout.kind], _BLOCK)
     units = list(_bounded(text, whole, end))
@@ -106,7 +112,7 @@ def passages_of(text: str, section: Section) -> Iterator[int]:
 def _parts(text: str, layout: Layout, end: int, language: str) -> Iterator[Break]:
     """Where blocks begin, and in those that are too long for a unit their parts."""
     for start, stop in zip(layout.blocks, [*layout.blocks[1:], end], strict=True):
-        yield Break(start, _strength(text, layout, start))
+        yield Break(start, Strength.BLOCK)
         if stop - start <= _BLOCK:
             continue
         if layout.kind == Kind.RECORDS:
@@ -116,10 +122,22 @@ def _parts(text: str, layout: Layout, end: int, language: str) -> Iterator[Break
             yield from (Break(at, Strength.SENTENCE) for at in found if at > start)
 
 
-def _strength(text: str, layout: Layout, at: int) -> Strength:
-    """A line of code, a setting or a verse is a block only where nothing is indented."""
-    indented = layout.kind == Kind.LINES and text[at].isspace()
-    return Strength.LINE if indented else Strength.BLOCK
+def _line_breaks(text: str, layout: Layout) -> list[Break]:
+    """Lines of code, settings or verse; the less one is indented, the more begins with it."""
+    indents = [_indent(text, at) for at in layout.blocks]
+    strengths = [Strength.BLOCK, Strength.BLANK, Strength.SENTENCE]
+    ranks = dict(zip(sorted({0, *indents}), strengths, strict=False))
+    return [
+        Break(at, ranks.get(indent, Strength.LINE))
+        for at, indent in zip(layout.blocks, indents, strict=True)
+    ]
+
+
+def _indent(text: str, at: int) -> int:
+    first = at
+    while at < min(len(text), first + 80) and text[at] in " \t":
+        at += 1
+    return at - first
 
 
 def _trimmed(text: str, units: Sequence[Break], end: int) -> Iterator[tuple[int, int]]:
@@ -139,6 +157,4 @@ def _bounded(text: str, units: Sequence[Break], end: int) -> Iterator[Break]:
         first, last = bounds
         if last - first <= _LONGEST_SENTENCE and ends_sentence(text, first, last):
             continue
-        for piece in cut(text, first, last, breaks_inside(text, first, last), _AIM, _LONGEST):
-            if not inside_word(text, piece.at):
-                yield piece
+        yield from cut(text, first, last, breaks_inside(text, first, last), _AIM, _LONGEST)

@@ -11,7 +11,7 @@ from s3_retriever.settings import FusionSettings, RetrieveSettings
 
 FAST = {
     "features": 1.0,
-    "bm25": 1.0,
+    "bm25": 1.5,
     "pseudo_relevance_feedback": 1.0,
     "headings": 1.0,
     "passages": 0.5,
@@ -24,7 +24,7 @@ def weights(mode: str, **fusion: object) -> dict[str, float]:
 
 def test_the_presets_legs() -> None:
     assert weights("fast") == FAST
-    assert weights("hybrid") == FAST | {"query_likelihood": 1.0}
+    assert weights("hybrid") == FAST | {"query_likelihood": 1.5}
     assert weights("features") == {"features": 1.0}
     assert weights("bm25") == {"bm25": 1.0}
     assert [mode for mode in mode_names() if not preset_named(mode).look_up_words] == ["features"]
@@ -45,7 +45,7 @@ def test_settings_weigh_legs() -> None:
 
 def test_passages_need_features() -> None:
     assert weights("fast", weights={"features": 0}) == {
-        "bm25": 1.0,
+        "bm25": 1.5,
         "pseudo_relevance_feedback": 1.0,
         "headings": 1.0,
     }
@@ -70,6 +70,6 @@ def test_an_order_that_legs_do_not_allow() -> None:
 
 
 def test_the_highest_score_counts_legs_that_are_asked() -> None:
-    assert highest_score(weights("fast"), 0.8) == pytest.approx(4.5 * 1.8)
-    assert highest_score(weights("fast", lead_tokens=1), 0.8) == pytest.approx(5.5 * 1.8)
-    assert highest_score(weights("hybrid", weights={"features": 0}), 0) == pytest.approx(4.0)
+    assert highest_score(weights("fast"), 0.8) == pytest.approx(5.0 * 1.8)
+    assert highest_score(weights("fast", lead_tokens=1), 0.8) == pytest.approx(6.0 * 1.8)
+    assert highest_score(weights("hybrid", weights={"features": 0}), 0) == pytest.approx(5.0)
