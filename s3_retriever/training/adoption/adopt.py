@@ -117,7 +117,10 @@ def adopt(
     rows = table.rows({n: speed.tokens_per_second(n) for n in range(n_layers)})
     on_layers(rows)
 
-    made = _train(llm, used, table, plan, work, name, command, seed, on_progress)
+    group = layout.group
+    sites = sorted({(layer, head // group) for layer, head in table.choice.heads})
+    training = plan.training(speed, minutes, material, table.last, len(sites))
+    made = _train(llm, used, table, sites, training, work, name, command, seed, on_progress)
     settings = _statistic(table)
     heads = weigh_heads(questions, table.choice, seed)
     profile = _with_heads(made, heads)
@@ -149,6 +152,7 @@ def _train(
     llm: LanguageModel,
     material: Material,
     table: LayerTable,
+    sites: Sequence[tuple[int, int]],
     plan: Plan,
     work: Path,
     name: str,
@@ -160,7 +164,6 @@ def _train(
     if (work / "made" / "profile.json").exists():
         return Profile.load(work / "made")
     layout = llm.layout
-    sites = sorted({(layer, head // layout.group) for layer, head in table.choice.heads})
     corpus = work / "corpus.txt"
     corpus.write_text(material.text, encoding="utf-8")
     make_profile(

@@ -17,6 +17,8 @@ __all__ = ["HeadChoice", "HeadRanking", "LayerTable"]
 
 STATISTICS = tuple(Statistic(best, null) for null in (True, False) for best in (8, 4, 2, 1, 16))
 """Tried in this order; of equally good ones the first is taken."""
+WORTH_OF_A_DOUBLING = 0.05
+"""R-precision that reading twice as many layers must be worth."""
 MOST_HEADS = 4
 MOST_SITES = 2
 """Key heads that are coded: each takes as many bytes a token as another."""
@@ -90,10 +92,7 @@ class HeadRanking:
         }
 
     def table(self, seed: int = 0) -> LayerTable:
-        """Weigh the layers: the first whose heads find as much as the best layer's, but for noise.
-
-        A layer more costs every token that is read, so a later one has to be better by more than
-        two standard errors of the paired difference.
+        """Weigh the layers: every doubling of a scan's time has to find so much more.
 
         Args:
             seed: of the halves.
@@ -106,11 +105,8 @@ class HeadRanking:
             for layer in range(n_layers):
                 choice = self.choose(seen, layer)
                 precision[layer, unseen] = [self._together(choice, i) for i in unseen]
-        best = precision[int(precision.mean(1).argmax())]
-        for last in range(n_layers):
-            less = best - precision[last]
-            if less.mean() <= 2 * less.std(ddof=1) / n**0.5:
-                break
+        worth = precision.mean(1) - WORTH_OF_A_DOUBLING * np.log2(np.arange(n_layers) + 1)
+        last = int(worth.argmax())
         return LayerTable(precision, last, self.choose(range(n), last))
 
     def choose(self, questions: Sequence[int] | np.ndarray, last: int) -> HeadChoice:

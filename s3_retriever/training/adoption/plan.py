@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -77,19 +77,35 @@ class Plan:
             speed: what the machine does.
             minutes: there are.
             material: what there is.
-            n_layers: of the model; the scan is reckoned to need half of them.
+            n_layers: of the model; the scan is reckoned to need a third of them.
         """
         seconds = 60 * minutes
         whole = speed.question_seconds * n_layers / layers_ranked(n_layers)
         n_learn = min(len(material.learn), _between(12, 0.3 * seconds / speed.question_seconds))
         n_fit = min(n_learn, _between(12, 0.17 * seconds / whole))
         n_report = min(len(material.report), _between(12, 0.17 * seconds / whole))
-        scan = int(0.15 * seconds * speed.tokens_per_second(n_layers // 2))
-        corpus = max(4 * BATCH, min(150_000, scan, len(material.text) // 4))
-        steps = max(200, min(3000, int(0.12 * seconds / speed.step_seconds)))
         total = n_learn * speed.question_seconds + (n_fit + n_report) * whole
-        total += corpus / speed.tokens_per_second(n_layers // 2) + 2 * steps * speed.step_seconds
-        return cls(layers_ranked(n_layers), n_learn, n_fit, n_report, corpus, steps, total)
+        plan = cls(layers_ranked(n_layers), n_learn, n_fit, n_report, 0, 0, total)
+        return plan.training(speed, minutes, material, n_layers // 3, 1)
+
+    def training(
+        self, speed: Speed, minutes: float, material: Material, last_layer: int, n_sites: int
+    ) -> Plan:
+        """Share out what is left: a third of the time to autoencoders and the keys they learn from.
+
+        Args:
+            speed: what the machine does.
+            minutes: there are.
+            material: what there is.
+            last_layer: that the scan reads.
+            n_sites: key heads, an autoencoder each.
+        """
+        seconds = 60 * minutes
+        each = 1 / speed.tokens_per_second(last_layer)
+        corpus = _between(4 * BATCH, min(0.15 * seconds / each, len(material.text) / 4), 150_000)
+        steps = _between(200, 0.2 * seconds / n_sites / speed.step_seconds, 3000)
+        took = self.seconds + corpus * each + n_sites * steps * speed.step_seconds
+        return replace(self, corpus_tokens=corpus, steps=steps, seconds=took)
 
     def autoencoders(self, head_dim: int, seed: int) -> SaeSettings:
         """Settings of training: 4,096 latents for one key head."""
