@@ -25,7 +25,13 @@ from s3_retriever.training.adoption.fitting import (
 )
 from s3_retriever.training.adoption.layers import HeadRanking, LayerTable
 from s3_retriever.training.adoption.material import Material
-from s3_retriever.training.adoption.plan import Plan, keep_plan, layers_ranked, measure_speed
+from s3_retriever.training.adoption.plan import (
+    Plan,
+    keep_speed,
+    kept_speed,
+    layers_ranked,
+    measure_speed,
+)
 from s3_retriever.training.adoption.ranking import rank_heads
 from s3_retriever.training.adoption.report import recommended, report_card
 from s3_retriever.training.calibration.heads import HeadReader
@@ -93,25 +99,24 @@ def adopt(
     n_layers = layers_ranked(layout.n_layers)
     reader = HeadReader(llm, placeholder, n_layers=n_layers)
 
-    start = time.perf_counter()
-    first = rank_heads(reader, material.learn[:1], work / "heads")
-    ranked = time.perf_counter() - start
-    speed = keep_plan(work / "speed.json", None) or keep_plan(
-        work / "speed.json", measure_speed(llm, material.text, ranked, layout.head_dim)
-    )
-    assert speed is not None
+    speed = kept_speed(work / "speed.json")
+    if speed is None:
+        shutil.rmtree(work / "heads", ignore_errors=True)  # what is timed has to be done
+        start = time.perf_counter()
+        rank_heads(reader, material.learn[:1], work / "heads")
+        ranked = time.perf_counter() - start
+        speed = measure_speed(llm, material.text, ranked, layout.head_dim)
+        keep_speed(work / "speed.json", speed)
     plan = Plan.of(speed, minutes, material, layout.n_layers)
     on_plan(plan)
     used = material.first(plan.n_learn, plan.n_report)
 
-    questions = first
-    if plan.n_learn > 1:
-        questions = rank_heads(
-            reader,
-            used.learn,
-            work / "heads",
-            on_question=lambda done: on_progress("ranking heads", done, plan.n_learn),
-        )
+    questions = rank_heads(
+        reader,
+        used.learn,
+        work / "heads",
+        on_question=lambda done: on_progress("ranking heads", done, plan.n_learn),
+    )
     ranking = HeadRanking(questions, layout.n_kv_heads)
     table = ranking.table(seed)
     rows = table.rows({n: speed.tokens_per_second(n) for n in range(n_layers)})

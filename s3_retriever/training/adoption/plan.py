@@ -19,7 +19,8 @@ __all__ = [
     "Plan",
     "Speed",
     "default_minutes",
-    "keep_plan",
+    "keep_speed",
+    "kept_speed",
     "layers_ranked",
     "measure_speed",
 ]
@@ -173,13 +174,14 @@ def measure_speed(llm: LanguageModel, text: str, ranked: float, head_dim: int) -
     return Speed(each, fixed, ranked, step)
 
 
-def keep_plan(file: Path, make: Speed | None) -> Speed | None:
-    """The speed that an earlier run of the same command measured, or ``make``, which is kept."""
-    if file.exists():
-        return Speed(**json.loads(file.read_text(encoding="utf-8")))
-    if make is not None:
-        file.write_text(json.dumps(asdict(make)) + "\n", encoding="utf-8")
-    return make
+def kept_speed(file: Path) -> Speed | None:
+    """What an earlier run of the same command measured, if there was one."""
+    return Speed(**json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+
+
+def keep_speed(file: Path, speed: Speed) -> None:
+    """Keep what was measured for a run that goes on: it has to have the same plan."""
+    file.write_text(json.dumps(asdict(speed)) + "\n", encoding="utf-8")
 
 
 def _device(llm: LanguageModel) -> torch.device:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from s3_retriever.training.adoption.material import Material
-from s3_retriever.training.adoption.plan import Plan, Speed, keep_plan
+from s3_retriever.training.adoption.plan import Plan, Speed, keep_speed, kept_speed
 from tests.training.adoption.test_material import from_labels, records
 
 SPEED = Speed(layer_seconds=1e-5, fixed_seconds=1e-4, question_seconds=1.0, step_seconds=0.1)
@@ -36,9 +36,9 @@ def test_a_scan_that_ends_early_is_faster() -> None:
 
 def test_the_speed_is_kept(tmp_path: Path) -> None:
     file = tmp_path / "speed.json"
-    assert keep_plan(file, None) is None
-    assert keep_plan(file, SPEED) == SPEED
-    assert keep_plan(file, None) == SPEED
+    assert kept_speed(file) is None
+    keep_speed(file, SPEED)
+    assert kept_speed(file) == SPEED
 
 
 def test_wider_keys_get_more_latents(tmp_path: Path) -> None:
