@@ -32,6 +32,7 @@ from s3_retriever.training.adoption.plan import (
     layers_ranked,
     measure_speed,
 )
+from s3_retriever.training.adoption.published import published_heads
 from s3_retriever.training.adoption.ranking import rank_heads
 from s3_retriever.training.adoption.report import recommended, report_card
 from s3_retriever.training.calibration.heads import HeadReader
@@ -96,7 +97,8 @@ def adopt(
     placeholder = planned_card(
         llm, name, [(0, (0,))], (), SaeSettings(latents=2, k=1), bos=llm.adds_bos
     )
-    n_layers = layers_ranked(layout.n_layers)
+    known = published_heads(llm.name, layout.n_layers, layout.n_heads)
+    n_layers = max(layer for layer, _ in known) + 1 if known else layers_ranked(layout.n_layers)
     reader = HeadReader(llm, placeholder, n_layers=n_layers)
 
     speed = kept_speed(work / "speed.json")
@@ -107,7 +109,7 @@ def adopt(
         ranked = time.perf_counter() - start
         speed = measure_speed(llm, material.text, ranked, layout.head_dim)
         keep_speed(work / "speed.json", speed)
-    plan = Plan.of(speed, minutes, material, layout.n_layers)
+    plan = Plan.of(speed, minutes, material, layout.n_layers, n_layers)
     on_plan(plan)
     used = material.first(plan.n_learn, plan.n_report)
 
@@ -117,7 +119,7 @@ def adopt(
         work / "heads",
         on_question=lambda done: on_progress("ranking heads", done, plan.n_learn),
     )
-    ranking = HeadRanking(questions, layout.n_kv_heads)
+    ranking = HeadRanking(questions, layout.n_kv_heads, known)
     table = ranking.table(seed)
     rows = table.rows({n: speed.tokens_per_second(n) for n in range(n_layers)})
     on_layers(rows)

@@ -69,17 +69,26 @@ class LayerTable:
 class HeadRanking:
     """Chooses heads on some questions."""
 
-    def __init__(self, questions: Sequence[HeadQuestion], n_kv_heads: int) -> None:
+    def __init__(
+        self,
+        questions: Sequence[HeadQuestion],
+        n_kv_heads: int,
+        among: Sequence[Position] = (),
+    ) -> None:
         """Score every passage by every head, in every way that tokens can make passages.
 
         Args:
             questions: with the scores of their tokens.
             n_kv_heads: of the model.
+            among: the heads to choose among; empty for all.
         """
         self._gold = [question.gold for question in questions]
         self._passages = {s: [q.passages(s) for q in questions] for s in STATISTICS}
         self._shape = questions[0].asked.shape[:2]
         self._group = self._shape[1] // n_kv_heads
+        self._among = np.full(self._shape, not among)
+        for head in among:
+            self._among[head] = True
 
     @cached_property
     def alone(self) -> Mapping[Statistic, np.ndarray]:
@@ -101,12 +110,13 @@ class HeadRanking:
         order = np.random.default_rng(seed).permutation(n)
         halves = [order[: n // 2], order[n // 2 :]]
         precision = np.zeros((n_layers, n))
+        first = int(self._among.any(1).argmax())
         for seen, unseen in (halves, halves[::-1]):
-            for layer in range(n_layers):
+            for layer in range(first, n_layers):
                 choice = self.choose(seen, layer)
                 precision[layer, unseen] = [self._together(choice, i) for i in unseen]
         worth = precision.mean(1) - WORTH_OF_A_DOUBLING * np.log2(np.arange(n_layers) + 1)
-        last = int(worth.argmax())
+        last = first + int(worth[first:].argmax())
         return LayerTable(precision, last, self.choose(range(n), last))
 
     def choose(self, questions: Sequence[int] | np.ndarray, last: int) -> HeadChoice:
@@ -117,13 +127,15 @@ class HeadRanking:
             last: the last layer that is read.
         """
         means = {
-            statistic: alone[questions, : last + 1].mean(0)
+            statistic: np.where(self._among, alone[questions].mean(0), -1.0)[: last + 1]
             for statistic, alone in self.alone.items()
         }
         statistic = max(STATISTICS, key=lambda s: np.sort(means[s].ravel())[-MOST_HEADS:].mean())
         mean = means[statistic]
         ranked = np.argsort(-mean.ravel().round(9), kind="stable")[:CANDIDATES]
-        candidates = [(int(n) // mean.shape[1], int(n) % mean.shape[1]) for n in ranked]
+        candidates = [
+            (int(n) // mean.shape[1], int(n) % mean.shape[1]) for n in ranked if mean.flat[n] >= 0
+        ]
         taken: list[Position] = []
         found = -1.0
         while len(taken) < MOST_HEADS:

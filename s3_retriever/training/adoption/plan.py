@@ -68,7 +68,9 @@ class Plan:
     """What it will take, about."""
 
     @classmethod
-    def of(cls, speed: Speed, minutes: float, material: Material, n_layers: int) -> Plan:
+    def of(
+        cls, speed: Speed, minutes: float, material: Material, n_layers: int, n_ranked: int
+    ) -> Plan:
         """Share the time out: a third to ranking heads, as much to legs and the report.
 
         Heads are looked for in the first two thirds of the layers: later ones retrieve no better
@@ -79,14 +81,15 @@ class Plan:
             minutes: there are.
             material: what there is.
             n_layers: of the model; the scan is reckoned to need a third of them.
+            n_ranked: the first of them, in which heads are looked for.
         """
         seconds = 60 * minutes
-        whole = speed.question_seconds * n_layers / layers_ranked(n_layers)
+        whole = speed.question_seconds * n_layers / n_ranked
         n_learn = min(len(material.learn), _between(12, 0.3 * seconds / speed.question_seconds))
         n_fit = min(n_learn, _between(12, 0.17 * seconds / whole))
         n_report = min(len(material.report), _between(12, 0.17 * seconds / whole))
         total = n_learn * speed.question_seconds + (n_fit + n_report) * whole
-        plan = cls(layers_ranked(n_layers), n_learn, n_fit, n_report, 0, 0, total)
+        plan = cls(n_ranked, n_learn, n_fit, n_report, 0, 0, total)
         return plan.training(speed, minutes, material, n_layers // 3, 1)
 
     def training(

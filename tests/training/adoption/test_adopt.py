@@ -21,10 +21,15 @@ from s3_retriever.types import Document
 from tests.tiny import tiny_llm
 
 
-@pytest.fixture(scope="module")
-def material() -> Material:
+def samples() -> Material:
+    """Questions made of the shipped sample documents."""
     folder = Path(str(resources.files("s3_retriever"))) / "data" / "samples"
     return from_text([p.read_text("utf-8") for p in sorted(folder.glob("*.txt"))], seed=0)
+
+
+@pytest.fixture(scope="module")
+def material() -> Material:
+    return samples()
 
 
 def run(llm: TransformersModel, material: Material, out: Path, **others: Any) -> Adoption:

@@ -82,3 +82,11 @@ def test_no_more_than_two_key_heads() -> None:
     chosen = HeadRanking(questions(40, good), n_kv_heads=2).choose(range(40), 3)
     assert isinstance(chosen, HeadChoice)
     assert len({(layer, head // 2) for layer, head in chosen.heads}) <= 2
+
+
+def test_among_published_heads_only() -> None:
+    ranking = HeadRanking(questions(40), n_kv_heads=2, among=[(1, 1), (2, 0)])
+    table = ranking.table()
+    assert set(table.choice.heads) <= {(1, 1), (2, 0)}
+    assert table.last == 1
+    assert (table.precision[0] == 0).all()  # nothing to choose from yet

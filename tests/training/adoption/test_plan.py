@@ -17,7 +17,7 @@ def material(tmp_path: Path, n: int = 400) -> Material:
 
 def test_more_time_means_more_of_everything(tmp_path: Path) -> None:
     some = material(tmp_path)
-    short, long = (Plan.of(SPEED, minutes, some, n_layers=30) for minutes in (2, 6))
+    short, long = (Plan.of(SPEED, minutes, some, n_layers=30, n_ranked=20) for minutes in (2, 6))
     assert (short.n_learn, long.n_learn) == (36, 108)
     assert short.n_fit < long.n_fit <= long.n_learn
     assert short.steps < long.steps
@@ -25,7 +25,7 @@ def test_more_time_means_more_of_everything(tmp_path: Path) -> None:
 
 
 def test_what_there_is_bounds_the_plan(tmp_path: Path) -> None:
-    plan = Plan.of(SPEED, 60, material(tmp_path, 30), n_layers=30)
+    plan = Plan.of(SPEED, 60, material(tmp_path, 30), n_layers=30, n_ranked=20)
     assert (plan.n_learn, plan.n_report) == (15, 15)
     assert plan.steps == 3000
 
@@ -42,7 +42,7 @@ def test_the_speed_is_kept(tmp_path: Path) -> None:
 
 
 def test_wider_keys_get_more_latents(tmp_path: Path) -> None:
-    plan = Plan.of(SPEED, 6, material(tmp_path), n_layers=30)
+    plan = Plan.of(SPEED, 6, material(tmp_path), n_layers=30, n_ranked=20)
     settings = [plan.autoencoders(dim, seed=3) for dim in (64, 128, 96)]
     assert [s.k for s in settings] == [16, 32, 32]
     assert {(s.latents, s.seed, s.steps) for s in settings} == {(4096, 3, plan.steps)}
