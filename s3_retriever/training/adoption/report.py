@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np
 
+from s3_retriever.engine import Engine
 from s3_retriever.labels.bootstrap import bootstrap
 from s3_retriever.labels.collections import Collection
 from s3_retriever.models.base import LanguageModel
@@ -20,8 +22,8 @@ __all__ = ["PATIENCE", "bytes_a_token", "peers", "recommended", "report_card"]
 
 BUDGETS = (128, 256, 512)
 MODES = ("bm25", "features", "fast", "hybrid")
-PEERS = ("bm25", "dense", "dense+bm25")
-"""Of the benchmarks' distribution; each is the best of its variants at every budget."""
+PEERS = "s3_retriever.peers"
+"""Entry points of what measures other ways of retrieving."""
 PATIENCE = 1.0
 """Seconds that a question may take for the mode that is recommended."""
 
@@ -81,20 +83,15 @@ def report_card(
 def peers(
     llm: LanguageModel, profile: Profile, collections: Sequence[Collection]
 ) -> dict[str, dict[str, Any]]:
-    """BM25, dense retrieval and both together, where ``s3-retriever-bench`` is installed."""
-    try:
-        from s3_retriever_bench.retrieval import evaluate_retrieval
-    except ImportError:
-        return {}
-    from s3_retriever.engine import Engine
+    """What the distributions measure that stand by for it, as ``s3-retriever-bench`` does.
 
-    engine = Engine(llm, profile)
-    found = evaluate_retrieval(engine, collections, methods=PEERS, budgets=BUDGETS)
-    return {
-        name: _of_bench(measured)
-        for name, measured in found["methods"].items()
-        if "evidence_recall" in measured
-    }
+    They name a function in the entry point group :data:`PEERS`, which takes an engine, collections
+    and budgets and returns figures by name.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for entry in entry_points(group=PEERS):
+        found |= entry.load()(Engine(llm, profile), collections, BUDGETS)
+    return found
 
 
 def recommended(report: dict[str, Any]) -> tuple[str, str]:
@@ -125,15 +122,6 @@ def _figures(recalls: np.ndarray) -> dict[str, Any]:
             str(budget): round(float(mean), 3)
             for budget, mean in zip(BUDGETS, recalls.mean(0), strict=True)
         },
-        "interval": [round(middle["low"], 3), round(middle["high"], 3)],
-    }
-
-
-def _of_bench(measured: dict[str, Any]) -> dict[str, Any]:
-    by_budget = measured["evidence_recall"]
-    middle = by_budget["256"]
-    return {
-        "evidence_recall": {str(b): round(by_budget[str(b)]["mean"], 3) for b in BUDGETS},
         "interval": [round(middle["low"], 3), round(middle["high"], 3)],
     }
 

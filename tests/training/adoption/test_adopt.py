@@ -29,7 +29,7 @@ def samples() -> Material:
 
 @pytest.fixture(scope="module")
 def material() -> Material:
-    return samples()
+    return samples().first(6, 4)
 
 
 def run(llm: TransformersModel, material: Material, out: Path, **others: Any) -> Adoption:
