@@ -12,8 +12,8 @@ import torch
 from pydantic import ConfigDict
 
 from s3_retriever.checksums import sha256_of
-from s3_retriever.profiles.autoencoder import TopKSae
 from s3_retriever.models.wheels import WHEELS
+from s3_retriever.profiles.autoencoder import TopKSae
 from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.profiles.cards import load_card, shipped_profiles
 from s3_retriever.storage.manifest import Manifest
