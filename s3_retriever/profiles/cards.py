@@ -60,6 +60,6 @@ def find_profile(name_or_folder: str | Path) -> Path:
     if not (folder / "profile.json").is_file():
         raise ProfileError(
             f"no profile {str(name_or_folder)!r}: it is neither shipped ({', '.join(shipped)}) "
-            "nor a folder with a profile.json; make one with: s3-retriever train --model ..."
+            "nor a folder with a profile.json; make one with: s3-retriever adopt MODEL ..."
         )
     return folder

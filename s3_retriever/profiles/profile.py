@@ -103,7 +103,7 @@ class Profile:
             raise ProfileError(
                 f"profile {card.name!r} is for {card.model} {expected}, but {llm.name} is "
                 f"{layout_key(layout)} (family, layers, heads, key heads, head dimension); "
-                "make one with: s3-retriever train --model ..."
+                "make one with: s3-retriever adopt MODEL ..."
             )
         if card.tokenizer_sha256 != llm.tokenizer_hash():
             raise ProfileError(
@@ -117,7 +117,7 @@ class Profile:
             raise ProfileError(
                 f"profile {card.name!r} was trained on other weights of {card.model} (digest "
                 f"{card.weights_sha256[:12]}) than those of {llm.name} (digest {digest[:12]}). "
-                "For another fine-tune make one with: s3-retriever train --model ...; "
+                "For another fine-tune make one with: s3-retriever adopt MODEL ...; "
                 "for the same one rounded to fewer bits remove weights_sha256 from profile.json"
             )
 

@@ -96,7 +96,7 @@ def test_the_shipped_profile_is_for_the_real_model(llm: TransformersModel) -> No
 
 def test_nothing_there(tmp_path: Path) -> None:
     for name in ("no-such-profile", str(tmp_path), str(tmp_path / "nowhere")):
-        assert "make one with: s3-retriever train --model" in refused(name)
+        assert "make one with: s3-retriever adopt MODEL" in refused(name)
     assert "'no-such-profile'" in refused("no-such-profile")
 
 
@@ -256,7 +256,7 @@ def test_another_model(folder: Path, family: str, sizes: dict[str, Any]) -> None
     message = str(caught.value)
     assert "tiny-llama ('llama', 3, 6, 2, 10)" in message
     assert "somebody/another is ('" in message
-    assert "s3-retriever train --model" in message
+    assert "s3-retriever adopt MODEL" in message
 
 
 def test_another_tokenizer(folder: Path, tiny: TransformersModel) -> None:
@@ -295,7 +295,7 @@ def test_other_weights_than_the_card_names(
     message = str(caught.value)
     assert tiny.weights_digest(2)[:12] in message
     assert f"somebody/fine-tuned (digest {fine_tuned.weights_digest(2)[:12]})" in message
-    assert "s3-retriever train --model" in message
+    assert "s3-retriever adopt MODEL" in message
 
 
 def test_layers_above_the_last_that_is_read_may_differ(
