@@ -190,7 +190,7 @@ def tried_legs(settings: FusionSettings) -> list[str]:
 
     Example:
         >>> tried_legs(FusionSettings())
-        ['query_likelihood', 'passages', 'features', 'pseudo_relevance_feedback']
+        ['query_likelihood', 'passages', 'features', 'pseudo_relevance_feedback', 'headings']
     """
     legs = preset_named(MODE).legs
     first = [leg for leg in FIRST if leg in legs]

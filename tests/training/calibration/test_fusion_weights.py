@@ -66,7 +66,7 @@ def test_given_weights_stay_where_nothing_is_better() -> None:
     found = fit_fusion(questions, GIVEN, on_trial=trials.append)
     assert found.learned == GIVEN
     assert not found.wins
-    assert trials == list(range(1, 3 * 2 * 5 * 8 + 1))  # halves and all, rounds, weights, factors
+    assert trials == list(range(1, 3 * 2 * 6 * 8 + 1))  # halves and all, rounds, weights, factors
 
 
 def test_weights_are_measured_on_questions_they_were_not_learned_on() -> None:
