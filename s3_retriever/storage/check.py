@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -11,11 +11,13 @@ from typing import Literal
 from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import IndexMismatchError, IndexStorageError
 from s3_retriever.profiles.card import ProfileCard
+from s3_retriever.quoting import brief, quoted, why
 from s3_retriever.search.base import BlockIndex
 from s3_retriever.storage.files import read_sealed
 from s3_retriever.storage.folder import IndexFolder
 from s3_retriever.storage.index import Index
 from s3_retriever.storage.manifest import COPY, MANIFEST, Manifest, SegmentRecord
+from s3_retriever.storage.places import UnreadableError
 from s3_retriever.storage.segment_format import UNREADABLE, Entry, read_listing
 from s3_retriever.storage.segments import Segment
 
@@ -23,6 +25,9 @@ __all__ = ["Damage", "damages", "problems", "read_manifest"]
 
 Status = Literal["whole", "codes lost", "lost"]
 """Of a document in a damaged segment. Where only the codes are lost, its text can be read again."""
+
+_MOST_NAMED = 20
+"""Documents that one sentence names."""
 
 
 @dataclass(frozen=True)
@@ -43,44 +48,68 @@ class Damage:
     def __str__(self) -> str:
         """One sentence that names the documents that are affected."""
         if not self.statuses:
-            return f"segment {self.record.name} {self.reason}; its documents are unknown"
+            return f"segment {brief(self.record.name)} {self.reason}; its documents are unknown"
         parts = [
-            f"{status}: {', '.join(self.ids(status))}"
+            f"{status}: {_named(self.ids(status))}"
             for status in ("lost", "codes lost")
             if self.ids(status)
         ]
         if whole := self.ids("whole"):
             parts.append(f"{len(whole)} of its documents are whole")
-        return f"segment {self.record.name} {self.reason}; {'; '.join(parts)}"
+        return f"segment {brief(self.record.name)} {self.reason}; {'; '.join(parts)}"
 
 
 def read_manifest(folder: Path, *, repair: bool = False) -> Manifest:
     """The manifest of the index in ``folder``; for repair, from its copy if need be.
 
+    For repair the copy is taken too where it is newer, or has its segments and the manifest has
+    not: then a backup was restored in part, or with another index's manifest.
+
     Raises:
         IndexStorageError: there is none, or it is damaged.
+        UnreadableError: the system refuses to read it.
         IndexMismatchError: it is of a newer schema version.
     """
+    files = IndexFolder(folder)
+    files.check()
+    copy = Manifest.read_copy(folder) if repair else None
     try:
         manifest = Manifest.read(folder)
-    except IndexMismatchError:
+    except (IndexMismatchError, UnreadableError):
         raise
     except IndexStorageError:
-        manifest = Manifest.read_copy(folder) if repair else None
-        if manifest is None:
+        if copy is None:
             raise
+        manifest = None
+    found = [m for m in (manifest, copy) if m is not None]
+    if found:
+        manifest = max(found, key=lambda m: (files.has_segments(m), m.generation))
     if manifest is None and repair:
-        manifest = Manifest.read_copy(folder)
+        raise IndexStorageError(
+            f"{brief(folder)} has neither {MANIFEST} nor {COPY}, and nothing else says what its "
+            "segments are; put one back from a backup"
+        )
     if manifest is None:
         raise IndexStorageError(
-            f"there is no {folder / MANIFEST}; if there was one: "
-            f"s3-retriever doctor --index {folder} --repair"
+            f"there is no {brief(folder / MANIFEST)}; if there was one: "
+            f"s3-retriever doctor --index {brief(folder)} --repair"
         )
     return manifest
 
 
 def damages(files: IndexFolder, manifest: Manifest) -> Iterator[Damage]:
-    """Every segment that is not as it was written; reads all of their bytes."""
+    """Every segment that is not as it was written; reads all of their bytes.
+
+    Raises:
+        UnreadableError: the system refuses to read one: nobody knows whether it is damaged.
+    """
+    try:
+        yield from _damages(files, manifest)
+    except OSError as e:
+        raise UnreadableError(f"index {brief(files.path)} cannot be read: {why(e)}") from e
+
+
+def _damages(files: IndexFolder, manifest: Manifest) -> Iterator[Damage]:
     for record in manifest.segments:
         path = files.segment(record.name)
         listing = _second_listing(files, record)
@@ -105,18 +134,20 @@ def problems(folder: Path, card: ProfileCard) -> Iterator[str]:
     manifest = read_manifest(folder)
     if manifest.schema_version > 1:
         try:
-            Manifest.parse(read_sealed(folder / COPY), folder / COPY)
+            copy = Manifest.parse(read_sealed(folder / COPY), folder / COPY)
+            if copy.generation > manifest.generation:
+                yield f"{MANIFEST} is older than {COPY}: it was restored without the rest"
         except (OSError, IndexStorageError) as e:
             yield f"the second manifest is missing or damaged ({e})"
     affected = [str(damage) for damage in damages(files, manifest)]
     yield from affected
-    of_search = list(files.search_problems(manifest))
+    of_search = list(files.search_record.problems(manifest))
     yield from of_search
     if affected or of_search:
         return  # what an index says that is damaged is worth nothing
     try:
         index = Index(folder, card)
-    except IndexMismatchError:
+    except (IndexMismatchError, UnreadableError):
         raise
     except IndexStorageError as e:
         yield str(e)
@@ -131,13 +162,20 @@ def _content_problems(index: Index, card: ProfileCard) -> Iterator[str]:
         segment = snapshot.segments[record.name]
         for entry in _live(segment.entries, record):
             if not segment.fits(entry, card.n_latents):
-                yield f"the codes of document {entry.id!r} are none of this profile's"
+                yield f"the codes of document {quoted(entry.id)} are none of this profile's"
         expected = sum(e.n_blocks for e in _live(segment.entries, record))
         found = _blocks(index.candidates, record.name)
         if found != expected:
-            yield f"segment {record.name} has {found} of {expected} blocks in the search part"
+            name = brief(record.name)
+            yield f"segment {name} has {found} of {expected} blocks in the search part"
     if orphans := set(index.candidates.segments()) - set(snapshot.segments):
-        yield f"the search part holds segments that are no more: {', '.join(sorted(orphans))}"
+        yield f"the search part holds segments that are no more: {_named(sorted(orphans))}"
+
+
+def _named(ids: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(ids) - _MOST_NAMED} more" if len(ids) > _MOST_NAMED else ""
+    return ", ".join(map(brief, ids[:_MOST_NAMED])) + more
 
 
 def _blocks(candidates: BlockIndex, segment: str) -> int:
@@ -151,11 +189,15 @@ def _examine(path: Path, record: SegmentRecord, second: bytes | None) -> Damage:
     """Which documents of a damaged file can still be trusted."""
     try:
         segment = Segment.open(path, record.listing_sha256)
+    except UnreadableError:
+        raise
     except IndexStorageError:
         try:
             if second is None:
                 raise
             segment = Segment.open(path, listing=second)
+        except UnreadableError:
+            raise
         except IndexStorageError:
             return Damage(record, "is damaged", _all_lost(second, record))
     live = _live(segment.entries, record)
@@ -177,7 +219,7 @@ def _second_listing(files: IndexFolder, record: SegmentRecord) -> bytes | None:
         return None
     try:
         content = files.listing(record.name).read_bytes()
-    except OSError:
+    except FileNotFoundError:
         return None
     return content if hashlib.sha256(content).hexdigest() == record.listing_sha256 else None
 

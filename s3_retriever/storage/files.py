@@ -8,8 +8,9 @@ import re
 from pathlib import Path
 
 from s3_retriever.errors import IndexStorageError
+from s3_retriever.quoting import brief
 
-__all__ = ["read_sealed", "sync_folder", "write_durably", "write_sealed"]
+__all__ = ["read_sealed", "sealed", "sync_folder", "write_durably"]
 
 _BLANK = b"0" * 64
 _SEAL = b'"checksum": "'
@@ -24,8 +25,9 @@ def write_durably(path: Path, content: bytes) -> None:
         OSError: nothing was changed; no temporary file is left.
     """
     temporary = path.with_name(path.name + ".tmp")
+    temporary.unlink(missing_ok=True)  # it may be a link, which must not be written through
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -46,21 +48,18 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def write_sealed(path: Path, content: str) -> None:
-    """Write JSON whose empty ``"checksum": ""`` gets the SHA-256 of the whole file.
+def sealed(content: str) -> bytes:
+    """JSON whose empty ``"checksum": ""`` has got the SHA-256 of the whole file.
 
     The digest is taken with zeros in its own place, so that it covers every byte.
-
-    Raises:
-        OSError: the file is as it was.
     """
     blank = content.encode().replace(_SEAL + b'"', _SEAL + _BLANK + b'"', 1)
     digest = hashlib.sha256(blank).hexdigest().encode()
-    write_durably(path, blank.replace(_SEAL + _BLANK, _SEAL + digest, 1))
+    return blank.replace(_SEAL + _BLANK, _SEAL + digest, 1)
 
 
 def read_sealed(path: Path) -> bytes:
-    """What :func:`write_sealed` wrote; a file without a seal comes as it is.
+    """What :func:`sealed` made; a file without a seal comes as it is.
 
     Raises:
         OSError: it cannot be read.
@@ -69,12 +68,14 @@ def read_sealed(path: Path) -> bytes:
     with path.open("rb") as file:
         content = file.read(_MAX_JSON + 1)
     if len(content) > _MAX_JSON:
-        raise IndexStorageError(f"{path} is damaged: it is larger than {_MAX_JSON} bytes")
+        raise IndexStorageError(f"{brief(path)} is damaged: it is larger than {_MAX_JSON} bytes")
     before, seal, rest = content.partition(_SEAL)
     if seal:
         digest = rest[:64]
         if hashlib.sha256(before + seal + _BLANK + rest[64:]).hexdigest().encode() != digest:
-            raise IndexStorageError(f"{path} is damaged: its checksum does not fit its contents")
+            raise IndexStorageError(
+                f"{brief(path)} is damaged: its checksum does not fit its contents"
+            )
     elif re.search(rb'"checksum"\s*:', content):  # the seal itself was changed
-        raise IndexStorageError(f"{path} is damaged: its checksum cannot be read")
+        raise IndexStorageError(f"{brief(path)} is damaged: its checksum cannot be read")
     return content

@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 import logging
-import shutil
-from collections.abc import Iterator
+import re
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import IndexStorageError
-from s3_retriever.storage.files import read_sealed, write_sealed
+from s3_retriever.quoting import brief, why
+from s3_retriever.storage.journal import JOURNAL, Journal
 from s3_retriever.storage.lock import LOCK_FILES
 from s3_retriever.storage.manifest import COPY, MANIFEST, Manifest
+from s3_retriever.storage.places import (
+    check_file,
+    check_folder,
+    check_lock,
+    entries,
+    free_name,
+)
+from s3_retriever.storage.search_record import SEARCH_RECORD, TANTIVY_STATE, SearchRecord
 
-__all__ = ["IndexFolder", "SearchSeal", "make_index_folder"]
+__all__ = ["IndexFolder", "make_index_folder", "outside_indexes", "parts_of_index"]
 
 logger = logging.getLogger(__name__)
 
-_SEAL = "search.json"
-_STATE = "meta.json"
-"""Tantivy's own manifest; every commit of it replaces the file."""
-
-_CHANGING = {_STATE, ".managed.json"}
-"""Tantivy's other files are written once, under names that are never used again."""
-
-
-class SearchSeal(BaseModel):
-    """The files of the search part after a commit, as ``search.json`` lists them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    generation: int = Field(ge=0)
-    folder: str
-    files: dict[str, tuple[int, str]]
-    """Size and SHA-256 by name."""
-    checksum: str = ""
+_SEGMENT = re.compile(r"([0-9]{8}-[0-9a-f]{8})\.(safetensors|json)(\.tmp)?")
+_SEARCH = re.compile(r"tantivy(-[0-9]{8})?")
+_OF_SEARCH = re.compile(
+    r"[0-9a-f]{32}(\.[0-9a-z]+)+|meta\.json|\.managed\.json|\.tmp\w+|\.tantivy-\w+\.lock"
+)
+"""Names that Tantivy gives: files, and what it writes before it renames."""
+_FILES = (MANIFEST, COPY, SEARCH_RECORD, JOURNAL)
+_TEMPORARY = tuple(f"{name}.tmp" for name in _FILES)
 
 
 class IndexFolder:
@@ -47,6 +42,28 @@ class IndexFolder:
         self.path = path
         self.segments = path / "segments"
         self.damaged = path / "damaged"
+        self.journal = Journal(path / JOURNAL)
+        self.search_record = SearchRecord(path, self.journal)
+
+    def check(self) -> None:
+        """Make sure that no part of the index leads elsewhere, before it is read or written.
+
+        Raises:
+            IndexStorageError: a part is a link, or no file or folder where it should be one.
+        """
+        for name in _FILES:
+            check_file(self.path / name)
+        for name in LOCK_FILES:
+            check_lock(self.path / name)
+        for folder in (self.segments, self.damaged, self.path / "namespaces"):
+            check_folder(folder)
+        for path in entries(self.segments):
+            if _SEGMENT.fullmatch(path.name):
+                check_file(path)
+        for folder in self._search_folders():
+            check_folder(folder)
+            for path in entries(folder):
+                (check_lock if path.suffix == ".lock" else check_file)(path)
 
     def segment(self, name: str) -> Path:
         """The file of a segment."""
@@ -60,9 +77,13 @@ class IndexFolder:
         """Tantivy's folder."""
         return self.path / manifest.search
 
+    def has_segments(self, manifest: Manifest) -> bool:
+        """Whether every segment is there that a manifest names."""
+        return all(self.segment(record.name).is_file() for record in manifest.segments)
+
     def state(self) -> list[Path]:
         """The small files that say what the others are; the manifest last."""
-        names = (_SEAL, COPY, MANIFEST)
+        names = (SEARCH_RECORD, COPY, MANIFEST)
         return [self.path / name for name in names if (self.path / name).exists()]
 
     def contents_of_state(self, manifest: Manifest) -> list[bytes]:
@@ -71,7 +92,7 @@ class IndexFolder:
         Raises:
             OSError: it cannot be read.
         """
-        paths = [*self.state(), self.search(manifest) / _STATE]
+        paths = [*self.state(), self.search(manifest) / TANTIVY_STATE]
         return [path.read_bytes() for path in paths if path.exists()]
 
     def remove_segments(self, names: set[str]) -> None:
@@ -81,71 +102,79 @@ class IndexFolder:
                 _remove(path)
 
     def remove_unnamed(self, manifest: Manifest) -> None:
-        """Remove what is of no commit: left by a writer that died, or replaced."""
-        known = {record.name for record in manifest.segments}
-        for path in self.segments.glob("*"):
-            if path.name.split(".")[0] not in known or path.name.endswith(".tmp"):
-                logger.info("removing %s, which belongs to no commit", path.name)
-                _remove(path)
-        for path in self.path.glob("tantivy*"):
-            if path.name != manifest.search:
-                shutil.rmtree(path, ignore_errors=True)
-        for path in self.path.glob("*.tmp"):
-            _remove(path)
+        """Remove what is of no commit: left by a writer that died, or replaced.
 
-    def sealed(self) -> SearchSeal | None:
-        """The seal, if there is one that can be read."""
-        try:
-            return SearchSeal.model_validate_json(read_sealed(self.path / _SEAL))
-        except (OSError, IndexStorageError, ValidationError):
-            return None
-
-    def is_sealed(self, manifest: Manifest) -> bool:
-        """Whether the search part was complete and nothing was written to it since."""
-        seal = self.sealed()
-        if seal is None or (seal.generation, seal.folder) != (manifest.generation, manifest.search):
-            return False
-        state = self.search(manifest) / _STATE
-        return state.is_file() and seal.files.get(_STATE, (0, ""))[1] == sha256_of(state)
-
-    def seal_search(self, manifest: Manifest) -> None:
-        """Record the search part's files as they are now.
+        Nothing else is deleted: a segment's file that no writer noted is set aside, and names that
+        are none of an index are left alone.
 
         Raises:
-            OSError: they cannot be read, or the record not written.
+            IndexStorageError: the folder cannot be read, or nothing be set aside.
         """
-        before = self.sealed()
-        known = before.files if before and before.folder == manifest.search else {}
-        files = {}
-        for path in _search_files(self.search(manifest)):
-            size = path.stat().st_size
-            old = known.get(path.name, (-1, ""))
-            fresh = path.name in _CHANGING or old[0] != size
-            files[path.name] = (size, sha256_of(path) if fresh else old[1])
-        seal = SearchSeal(generation=manifest.generation, folder=manifest.search, files=files)
-        write_sealed(self.path / _SEAL, seal.model_dump_json(indent=1))
+        try:
+            known, ours = {record.name for record in manifest.segments}, self.journal.names()
+            for path in entries(self.segments):
+                match = _SEGMENT.fullmatch(path.name)
+                if match is None or (match[1] in known and not match[3]):
+                    continue
+                if match[3] or match[1] in ours:
+                    logger.debug("removing %s, which belongs to no commit", brief(path.name))
+                    _remove(path)
+                else:
+                    self.set_aside(path)
+            left = any(self.segment(name).exists() for name in ours - known)
+            if ours and not left and self.search_record.is_untouched(manifest):
+                self.journal.clear()
+        except OSError as e:
+            raise IndexStorageError(
+                f"index {brief(self.path)} cannot be tidied up: {why(e)}"
+            ) from e
+        for folder in self._search_folders():
+            if folder.name != manifest.search:
+                self.remove_search(folder)
+        for name in _TEMPORARY:
+            _remove(self.path / name)
 
-    def search_problems(self, manifest: Manifest) -> Iterator[str]:
-        """How the search part differs from what was recorded, one sentence each."""
-        folder = self.search(manifest)
-        if manifest.schema_version == 1 and not (self.path / _SEAL).exists():
-            return  # nothing was recorded then
-        seal = self.sealed()
-        if seal is None:
-            yield f"{_SEAL}, the record of the search part's files, is missing or damaged"
-            return
-        if (seal.generation, seal.folder) != (manifest.generation, manifest.search):
-            yield "the last write was interrupted before the search part was complete"
-            return
-        found = {path.name: path for path in _search_files(folder)}
-        for name, (size, digest) in seal.files.items():
-            path = found.pop(name, None)
-            if path is None:
-                yield f"{folder.name}/{name} is missing"
-            elif path.stat().st_size != size or sha256_of(path) != digest:
-                yield f"{folder.name}/{name} is damaged"
-        for name in found:
-            yield f"{folder.name}/{name} is no file of this index"
+    def set_aside(self, path: Path) -> None:
+        """Move a file that is not understood to ``damaged/``.
+
+        Raises:
+            OSError: it cannot be moved.
+        """
+        self.damaged.mkdir(exist_ok=True)
+        target = free_name(self.damaged / path.name)
+        path.rename(target)
+        logger.warning(
+            "%s is of no commit of this index; it is kept as %s", brief(path.name), brief(target)
+        )
+
+    def remove_search(self, folder: Path) -> None:
+        """Remove a search part, which can be rebuilt; files that are not of it stay."""
+        for path in entries(folder):
+            if _OF_SEARCH.fullmatch(path.name):
+                _remove(path)
+        try:
+            folder.rmdir()
+        except OSError as e:
+            logger.debug("%s cannot be removed yet: %s", brief(folder), why(e))
+
+    def _search_folders(self) -> list[Path]:
+        return [path for path in entries(self.path) if _SEARCH.fullmatch(path.name)]
+
+    def check_age(self, manifest: Manifest) -> None:
+        """Make sure that a manifest is the newest there was; call while nobody writes.
+
+        Raises:
+            IndexStorageError: the copy is newer, as after a backup was restored in part.
+        """
+        copy = Manifest.read_copy(self.path)
+        if copy is not None and copy.generation > manifest.generation:
+            raise IndexStorageError(
+                f"{brief(self.path / MANIFEST)} is older than {COPY} (commit "
+                f"{manifest.generation}, not "
+                f"{copy.generation}): it was restored without the rest. Take the newer state with "
+                f"s3-retriever doctor --index {brief(self.path)} --repair, or the older one by "
+                f"removing {COPY}"
+            )
 
 
 def make_index_folder(folder: Path) -> None:
@@ -154,30 +183,73 @@ def make_index_folder(folder: Path) -> None:
     Raises:
         IndexStorageError: it cannot be made, or holds something else.
     """
+    files = IndexFolder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        orphans = {p.name for p in folder.iterdir() if not p.name.startswith("tantivy")}
+        orphans = {p.name for p in folder.iterdir() if not _SEARCH.fullmatch(p.name)}
+        attempt = files.journal.names()
     except OSError as e:
-        raise IndexStorageError(f"cannot create an index in {folder}: {e}") from e
-    ours = {"segments", "namespaces", f"{MANIFEST}.tmp", _SEAL, f"{_SEAL}.tmp", *LOCK_FILES}
+        raise IndexStorageError(f"cannot create an index in {brief(folder)}: {why(e)}") from e
+    files.check()
+    segments = {m[1] for p in entries(files.segments) if (m := _SEGMENT.fullmatch(p.name))}
+    if COPY in orphans or segments - attempt:
+        raise IndexStorageError(
+            f"{brief(folder)} holds parts of an index, but no {MANIFEST}: was it restored in "
+            "part? Put "
+            f"{MANIFEST} back, or try s3-retriever doctor --index {brief(folder)} --repair if "
+            f"there is a {COPY}, or give another folder"
+        )
+    ours = {
+        "segments",
+        "namespaces",
+        "jobs",
+        "damaged",
+        SEARCH_RECORD,
+        JOURNAL,
+        *_TEMPORARY,
+        *LOCK_FILES,
+    }
     if orphans - ours:
         raise IndexStorageError(
-            f"{folder} is not empty and holds no index ({min(orphans - ours)}, ...); "
+            f"{brief(folder)} is not empty and holds no index ({brief(min(orphans - ours))}, ...); "
             "give a new or empty folder"
         )
 
 
-def _search_files(folder: Path) -> list[Path]:
-    """What Tantivy keeps, less its locks (which are empty)."""
-    if not folder.is_dir():
-        return []
-    return sorted(
-        p for p in folder.iterdir() if not (p.suffix == ".lock" and p.stat().st_size == 0)
+def parts_of_index(folder: Path) -> bool:
+    """Whether a folder holds anything of an index, be it whole or not."""
+    return any((folder / name).exists() for name in (MANIFEST, COPY)) or any(
+        _SEGMENT.fullmatch(path.name) for path in entries(folder / "segments")
     )
+
+
+def outside_indexes(target: Path, index: Path | None) -> None:
+    """Make sure that a file or folder that is to be made is no part of an index.
+
+    Args:
+        target: to be made.
+        index: the folder of the index that is copied; it may have no manifest yet.
+
+    Raises:
+        IndexStorageError: it would be; says of which.
+    """
+    here = None if index is None else index.resolve()
+    for parent in target.resolve().parents:
+        if parent == here or _is_index(parent):
+            raise IndexStorageError(
+                f"{brief(target)} lies in the index {brief(parent)}; give a place outside"
+            )
+
+
+def _is_index(folder: Path) -> bool:
+    try:
+        return Manifest.read(folder) is not None
+    except IndexStorageError:  # somebody else's file of that name
+        return False
 
 
 def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as e:
-        logger.debug("%s cannot be removed yet: %s", path, e)
+        logger.debug("%s cannot be removed yet: %s", brief(path), why(e))

@@ -10,22 +10,25 @@ from __future__ import annotations
 
 import logging
 import secrets
-import shutil
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from s3_retriever.errors import IndexStorageError
+from s3_retriever.forking import ForkLock
+from s3_retriever.paths import bound
 from s3_retriever.profiles.card import ProfileCard
+from s3_retriever.quoting import brief, why
 from s3_retriever.search.base import BlockIndex
 from s3_retriever.search.tantivy import TantivyIndex
 from s3_retriever.storage.files import write_durably
 from s3_retriever.storage.folder import IndexFolder, make_index_folder
+from s3_retriever.storage.leftovers import Superfluous, left_in, left_over, without
 from s3_retriever.storage.lock import writer_lock
 from s3_retriever.storage.manifest import MANIFEST, SCHEMA, Manifest, SegmentRecord
-from s3_retriever.storage.merging import LiveSegment, taken_along, worn_out
+from s3_retriever.storage.merging import parts_of_commit
 from s3_retriever.storage.opening import BlockIndexFactory, Opener
+from s3_retriever.storage.places import check_place
 from s3_retriever.storage.segments import Segment
 from s3_retriever.storage.snapshot import Snapshot
 from s3_retriever.storage.view import View
@@ -53,7 +56,7 @@ class Index:
         """Open the index in ``folder``, or make ready to create one; ``None`` is in memory.
 
         Args:
-            folder: is created if need be.
+            folder: is created if need be; bound now, whatever the working directory becomes.
             card: of the profile whose codes the index holds.
             weights: ``weights_digest`` of the model that will read texts for it, up to the
                 profile's last layer; ``None`` if none will.
@@ -65,12 +68,15 @@ class Index:
             IndexMismatchError: it was written with another profile, other weights of the model
                 or a newer schema version.
         """
-        self.folder = folder
+        self.folder = folder = bound(folder) if folder is not None else None
+        if folder is not None:
+            check_place(folder)
         self.card = card
         self._weights = weights
         self._files = IndexFolder(folder) if folder is not None else None
         self._opener = Opener(self._files, card, weights, engine)
-        self._publishing = threading.Lock()
+        self._publishing = ForkLock()
+        self._broken_off = False
         self._stamp = self._look()
         if view is not None:
             view.snapshot.manifest.check(card, weights, f"index {folder}")
@@ -141,20 +147,32 @@ class Index:
 
         Raises:
             IndexLockedError: names the process that writes.
-            IndexStorageError: the folder is not writable.
+            IndexStorageError: the folder is not writable, or what was in it is gone.
         """
         if self._files is None:
             yield
             return
+        self._check_folder(self._files)
         with writer_lock(self._files.path, wait):
-            self.refresh()
-            self._recover()
+            self._put_right()
             try:
                 yield
             except BaseException:
                 self.refresh()  # to what is on disk, whatever of it was still done
                 self._files.remove_unnamed(self.snapshot.manifest)  # on a full disk, room at once
                 raise
+
+    def _check_folder(self, files: IndexFolder) -> None:
+        """Make sure that this index is still there, before anything is written."""
+        files.check()
+        if self._look() is not None:
+            return
+        if self.snapshot.manifest.generation:
+            raise IndexStorageError(
+                f"index {brief(files.path)} is gone: its {MANIFEST} was removed while it was open; "
+                "open it anew"
+            )
+        make_index_folder(files.path)
 
     def commit(self, coded: Sequence[EncodedDocument], delete: Iterable[str] = ()) -> None:
         """Add documents and delete others (by id) in one step; call inside :meth:`writing`.
@@ -164,14 +182,27 @@ class Index:
         Raises:
             IndexStorageError: the disk is full, say; the index is as it was before.
         """
+        with self._step():
+            self._commit(coded, delete)
+
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        """A commit; if it is broken off, the next one begins with what is on disk."""
+        if self._broken_off:
+            self._put_right()
+        self._broken_off = True
+        yield
+        self._broken_off = False
+
+    def _commit(self, coded: Sequence[EncodedDocument], delete: Iterable[str]) -> None:
         snapshot = self.snapshot
         before = {record.name: record for record in snapshot.manifest.segments}
         gone = {i for i in [*delete, *(c.document.id for c in coded)] if i in snapshot.live}
         segments = dict(snapshot.segments)
-        marked = [_without(r, segments[r.name], gone) for r in before.values()]
+        marked = [without(r, segments[r.name], gone) for r in before.values()]
         kept = [r for r in marked if len(r.deleted) < len(segments[r.name].entries)]
         records = []
-        for part in self._parts(kept, coded):
+        for part in parts_of_commit(kept, snapshot.segments, coded):
             if isinstance(part, SegmentRecord):
                 records.append(part)
             else:
@@ -186,46 +217,7 @@ class Index:
         if new:
             candidates = self._with_blocks(candidates, new, segments)
         self._publish(manifest, segments, candidates)
-
-        staying = [record for record in records if record.name in before]
-        affected = {r.name: set(r.deleted) - set(before[r.name].deleted) for r in staying}
-        dead = set(before) - {record.name for record in staying}
-        self._after_commit(dead, {name: numbers for name, numbers in affected.items() if numbers})
-
-    def _parts(
-        self, kept: Sequence[SegmentRecord], coded: Sequence[EncodedDocument]
-    ) -> Iterator[SegmentRecord | list[EncodedDocument]]:
-        """Segments that stay, and documents of those that are written anew, in order.
-
-        A segment that is damaged stays as it is: doctor has to see it.
-        """
-        live = [LiveSegment(r, _live_tokens(self.snapshot.segments[r.name], r)) for r in kept]
-        n_taken = taken_along(live, sum(map(len, coded))) if coded else 0
-        at = len(live) - n_taken
-        for segment in live[:at]:
-            again = self._sound_documents(segment.record) if worn_out(segment) else None
-            yield segment.record if again is None else again
-        together: list[EncodedDocument] = []
-        for segment in live[at:]:
-            again = self._sound_documents(segment.record)
-            if again is not None:
-                together += again
-                continue
-            if together:
-                yield together
-                together = []
-            yield segment.record
-        if together or coded:
-            yield [*together, *coded]
-
-    def _sound_documents(self, record: SegmentRecord) -> list[EncodedDocument] | None:
-        """The live documents of a segment; ``None`` if one is not as it was written."""
-        segment = self.snapshot.segments[record.name]
-        gone = set(record.deleted)
-        entries = [e for n, e in enumerate(segment.entries) if n not in gone]
-        if not all(segment.is_sound(entry) for entry in entries):
-            return None
-        return [segment.encoded(entry) for entry in entries]
+        self._after_commit(left_over(before, records))
 
     def replace(self, parts: Iterable[SegmentRecord | Sequence[EncodedDocument]]) -> None:
         """Make the index consist of ``parts``, in that order; call inside :meth:`writing`.
@@ -238,6 +230,10 @@ class Index:
         Raises:
             IndexStorageError: the disk is full, say; the index is as it was before.
         """
+        with self._step():
+            self._replace(parts)
+
+    def _replace(self, parts: Iterable[SegmentRecord | Sequence[EncodedDocument]]) -> None:
         segments: dict[str, Segment] = {}
         records = []
         for part in parts:
@@ -254,9 +250,7 @@ class Index:
         empty = self._opener.search_part(manifest, create=True)
         candidates = self._with_blocks(empty, manifest.segments, segments)
         self._publish(manifest, segments, candidates)
-        self._after_commit(set(), {})
-        if self._files is not None:
-            self._files.remove_unnamed(manifest)
+        self._after_commit({})
 
     def _with_blocks(
         self, candidates: BlockIndex, records: Iterable[SegmentRecord], segments: _Segments
@@ -272,58 +266,73 @@ class Index:
         kept = {r.name: segments[r.name] for r in manifest.segments}
         with self._publishing:
             if self._files is not None:
+                before = {record.name for record in self.snapshot.manifest.segments}
                 try:
+                    self._files.journal.note(before - set(kept))
                     manifest.write(self._files.path)
                 except OSError as e:
                     raise IndexStorageError(
-                        f"cannot write {self._files.path / MANIFEST}: {e}; "
+                        f"cannot write {brief(self._files.path / MANIFEST)}: {why(e)}; "
                         "the index is as it was before"
                     ) from e
             self._view = View(Snapshot(manifest, kept), candidates)
             self._stamp = self._look()
 
-    def _after_commit(self, dead: set[str], affected: Mapping[str, Iterable[int]]) -> None:
+    def _after_commit(self, superfluous: Superfluous) -> None:
         """Take out of the search part what the commit made superfluous, and seal it.
 
         What fails here costs space and no truth: the next writer does it again.
         """
         view = self._view
         try:
-            if dead or affected:
+            if superfluous:
                 with view.candidates.changing() as writer:
-                    for name in dead:
-                        writer.delete_segment(name)
-                    for name, numbers in affected.items():
-                        writer.delete(name, numbers)
+                    for name, numbers in superfluous.items():
+                        if numbers is None:
+                            writer.delete_segment(name)
+                        else:
+                            writer.delete(name, numbers)
                 with self._publishing:
                     self._view = View(view.snapshot, view.candidates.renewed())
             if self._files is not None:
-                self._files.remove_segments(dead)
                 view.snapshot.manifest.write_copy(self._files.path)
-                self._files.seal_search(view.snapshot.manifest)  # last: says that all is done
+                # this last: it says that all is done
+                self._files.search_record.write(view.snapshot.manifest)
+                self._files.remove_unnamed(view.snapshot.manifest)
         except (OSError, IndexStorageError) as e:
             logger.warning("what was deleted still takes space, until the next write: %s", e)
 
-    def _recover(self) -> None:
-        """Put right what a writer left that died; a sealed search part needs nothing."""
-        assert self._files is not None
-        manifest = self.snapshot.manifest
-        self._files.remove_unnamed(manifest)
-        if manifest.generation == 0:  # a first commit that never came
-            shutil.rmtree(self._files.search(manifest), ignore_errors=True)
+    def _put_right(self) -> None:
+        """Go on from what is on disk: another process may have written, and a writer have died.
+
+        That writer may be this process, so no view that is open says what the search part holds.
+        """
+        self.refresh()
+        snapshot, files = self.snapshot, self._files
+        if files is not None:
+            files.check_age(snapshot.manifest)
+            files.remove_unnamed(snapshot.manifest)
+        if snapshot.manifest.generation == 0:  # a first commit that never came
+            if files is not None:
+                files.remove_search(files.search(snapshot.manifest))
+            self._broken_off = False
             return
-        if self._files.is_sealed(manifest):
-            return
-        known = {record.name: record for record in manifest.segments}
-        dead = set(self.candidates.segments()) - set(known)
-        affected = {
-            name: record.deleted
-            for name, record in known.items()
-            if record.deleted
-            and self.candidates.segment_blocks(name)
-            > _live_blocks(self.snapshot.segments[name], record)
-        }
-        self._after_commit(dead, affected)
+        if files is not None:
+            files.search_record.check(snapshot.manifest)
+        if files is None or not self._is_complete(files):
+            candidates = self._opener.newest(self._view)
+            with self._publishing:
+                self._view = View(snapshot, candidates)
+            self._after_commit(left_in(candidates, snapshot))
+        self._broken_off = False
+
+    def _is_complete(self, files: IndexFolder) -> bool:
+        """Whether the last commit was done to its end, and the search part holds it and no more."""
+        return (
+            not self._broken_off
+            and files.search_record.is_complete(self.snapshot.manifest)
+            and self.candidates.n_blocks() == self.snapshot.n_blocks
+        )
 
     def _write_segment(self, coded: Sequence[EncodedDocument]) -> tuple[Segment, SegmentRecord]:
         number = self.snapshot.manifest.generation + 1
@@ -334,13 +343,14 @@ class Index:
             path = self._files.segment(name)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
+                self._files.journal.note([name])
                 digest, listing_digest = segment.write(path)
                 write_durably(self._files.listing(name), segment.listing())
                 n_bytes = path.stat().st_size
             except OSError as e:
                 self._files.remove_segments({name})
                 raise IndexStorageError(
-                    f"cannot write {path}: {e}; the index is as it was before"
+                    f"cannot write {brief(path)}: {why(e)}; the index is as it was before"
                 ) from e
             segment = Segment.open(path, listing_digest)
         return segment, SegmentRecord(
@@ -371,22 +381,3 @@ class Index:
         except OSError:
             return None
         return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _without(record: SegmentRecord, segment: Segment, gone: set[str]) -> SegmentRecord:
-    """The record with the documents of ``gone`` marked as deleted."""
-    before = set(record.deleted)
-    ordinals = {n for i in gone if (n := segment.ordinals.get(i)) is not None} - before
-    if not ordinals:
-        return record
-    return record.model_copy(update={"deleted": tuple(sorted(before | ordinals))})
-
-
-def _live_tokens(segment: Segment, record: SegmentRecord) -> int:
-    gone = set(record.deleted)
-    return sum(e.n_tokens for n, e in enumerate(segment.entries) if n not in gone)
-
-
-def _live_blocks(segment: Segment, record: SegmentRecord) -> int:
-    gone = set(record.deleted)
-    return sum(e.n_blocks for n, e in enumerate(segment.entries) if n not in gone)

@@ -11,6 +11,7 @@ from pathlib import Path
 import filelock
 
 from s3_retriever.errors import IndexLockedError, IndexStorageError
+from s3_retriever.quoting import brief, why
 
 __all__ = ["LOCK_FILES", "writer_lock"]
 
@@ -31,23 +32,29 @@ def writer_lock(folder: Path, wait: float = 0) -> Iterator[None]:
     """
     lock = filelock.FileLock(folder / LOCK_FILES[0], timeout=wait, poll_interval=0.02)
     holder = folder / LOCK_FILES[1]
-    try:
-        lock.acquire()
-    except filelock.Timeout as e:
-        raise IndexLockedError(
-            f"index {folder} is being written by {_holder(holder)}; wait until it is done"
-        ) from e
-    except OSError as e:
-        raise IndexStorageError(f"index {folder} is not writable: {e}") from e
-    try:
+    try:  # an interrupt right after the lock was got must give it back
         try:
-            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+            lock.acquire()
+        except filelock.Timeout as e:
+            raise IndexLockedError(
+                f"index {brief(folder)} is being written by {_holder(holder)}; wait until it is "
+                "done"
+            ) from e
         except OSError as e:
-            raise IndexStorageError(f"index {folder} is not writable: {e}") from e
+            raise IndexStorageError(f"index {brief(folder)} is not writable: {why(e)}") from e
+        try:
+            holder.unlink(missing_ok=True)  # never written through: it may be another's file
+            with holder.open("x", encoding="utf-8") as file:
+                file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        except OSError as e:
+            raise IndexStorageError(f"index {brief(folder)} is not writable: {why(e)}") from e
         yield
     finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
+        try:
+            if lock.is_locked:
+                holder.unlink(missing_ok=True)
+        finally:
+            lock.release()
 
 
 def _holder(path: Path) -> str:

@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from s3_retriever.errors import IndexLockedError, IndexStorageError, InputError
+from s3_retriever.paths import bound
+from s3_retriever.quoting import brief, why
 from s3_retriever.search.filters import Filter, compile_filter
 from s3_retriever.storage.files import sync_folder
-from s3_retriever.storage.folder import IndexFolder
+from s3_retriever.storage.folder import IndexFolder, outside_indexes
 from s3_retriever.storage.index import Index
 from s3_retriever.storage.manifest import Manifest, SegmentRecord
+from s3_retriever.storage.places import unfinished
 from s3_retriever.storage.segments import relabelled
 from s3_retriever.types import Document, EncodedDocument
-from s3_retriever.validation import problem_of, stored_metadata
+from s3_retriever.validation import stored_metadata
 
 __all__ = ["Compaction", "compact", "delete", "delete_where", "snapshot", "update_metadata"]
 
@@ -90,18 +93,20 @@ def update_metadata(index: Index, changes: Mapping[str, Mapping[str, Any]]) -> i
         IndexLockedError: another process is writing.
         IndexStorageError: the folder cannot be written; the index is as it was.
     """
+    checked = {}
     for doc_id, metadata in changes.items():
-        if reason := problem_of(Document(doc_id, "text", metadata)):
-            raise InputError(f"document {doc_id}: {reason}")
+        try:
+            checked[doc_id] = stored_metadata(metadata)
+        except InputError as e:
+            raise InputError(f"document {brief(doc_id)}: {e}") from e
     with index.writing():
         live = index.snapshot.live
         coded = []
-        for doc_id, metadata in changes.items():
+        for doc_id, metadata in checked.items():
             if doc_id in live:
                 segment, entry = live[doc_id]
                 old = segment.encoded(entry)
-                document = Document(doc_id, old.document.text, stored_metadata(metadata))
-                coded.append(relabelled(old, document))
+                coded.append(relabelled(old, Document(doc_id, old.document.text, metadata)))
         if coded:
             index.commit(coded)
         return len(coded)
@@ -138,30 +143,31 @@ def snapshot(index: Index, folder: Path) -> None:
 
     Raises:
         IndexLockedError: another process is writing.
-        IndexStorageError: ``folder`` exists and is not empty, or cannot be written.
+        IndexStorageError: ``folder`` exists and is not empty, lies in an index, or cannot be
+            written.
     """
+    folder = bound(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise IndexStorageError(f"{folder} exists and is not empty; give a new folder")
-    unfinished = folder.with_name(folder.name + ".unfinished")
+        raise IndexStorageError(f"{brief(folder)} exists and is not empty; give a new folder")
+    outside_indexes(folder, index.folder)
     try:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        if index.folder is None:
-            _write(index, unfinished)
-        elif os.access(index.folder, os.W_OK):
-            with index.writing():
-                _copy(IndexFolder(index.folder), index.snapshot.manifest, unfinished)
-        else:
-            _copy_unlocked(index, IndexFolder(index.folder), unfinished)
-        if folder.exists():
-            folder.rmdir()
-        os.replace(unfinished, folder)
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with unfinished(folder) as copy:
+            if index.folder is None:
+                _write(index, copy)
+            elif os.access(index.folder, os.W_OK):
+                with index.writing():
+                    _copy(IndexFolder(index.folder), index.snapshot.manifest, copy)
+            else:
+                _copy_unlocked(index, IndexFolder(index.folder), copy)
+            if folder.exists():
+                folder.rmdir()
+            os.replace(copy, folder)
         sync_folder(folder.absolute().parent)
     except OSError as e:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise IndexStorageError(f"cannot copy index {index.folder} to {folder}: {e}") from e
-    except IndexStorageError:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
+        raise IndexStorageError(
+            f"cannot copy index {brief(index.folder)} to {brief(folder)}: {why(e)}"
+        ) from e
 
 
 def _copy_unlocked(index: Index, files: IndexFolder, target: Path) -> None:
@@ -179,7 +185,7 @@ def _copy_unlocked(index: Index, files: IndexFolder, target: Path) -> None:
             if files.contents_of_state(manifest) == before:
                 return
         shutil.rmtree(target)
-    raise IndexLockedError(f"index {files.path} is being written; wait until it is done")
+    raise IndexLockedError(f"index {brief(files.path)} is being written; wait until it is done")
 
 
 def _write(index: Index, target: Path) -> None:
@@ -198,6 +204,7 @@ def _write(index: Index, target: Path) -> None:
 
 
 def _copy(files: IndexFolder, manifest: Manifest, target: Path) -> None:
+    files.check()
     there = IndexFolder(target)
     there.segments.mkdir(parents=True)
     for record in manifest.segments:

@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from s3_retriever.errors import IndexMismatchError, IndexStorageError
 from s3_retriever.profiles.card import ProfileCard
-from s3_retriever.storage.files import read_sealed, write_sealed
+from s3_retriever.quoting import brief, quoted, why
+from s3_retriever.storage.files import read_sealed, sealed, write_durably
+from s3_retriever.storage.places import UnreadableError
 
 __all__ = ["COPY", "MANIFEST", "SCHEMA", "Manifest", "SegmentRecord"]
 
@@ -50,7 +52,7 @@ class SegmentRecord(_Record):
     @classmethod
     def _plain(cls, name: str) -> str:
         if not re.fullmatch(r"[0-9]{8}-[0-9a-f]{8}", name):  # the pattern's $ allows a line end
-            raise ValueError(f"{name!r} is no segment name")
+            raise ValueError(f"{quoted(name)} is no segment name")
         return name
 
     @field_validator("deleted")
@@ -88,7 +90,7 @@ class Manifest(_Record):
     @classmethod
     def _inside(cls, search: str) -> str:
         if not re.fullmatch(r"tantivy(-[0-9]{8})?", search):
-            raise ValueError(f"{search!r} is no folder of a search part")
+            raise ValueError(f"{quoted(search)} is no folder of a search part")
         return search
 
     @field_validator("segments")
@@ -117,12 +119,13 @@ class Manifest(_Record):
                 theirs += f", tokenizer {str(self.tokenizer)[:12]}"
                 ours += f", tokenizer {card.tokenizer_sha256[:12]}"
             raise IndexMismatchError(
-                f"{what} was made with profile {self.profile!r} ({theirs}), not with "
-                f"{card.name!r} ({ours}). Open it with that profile, or {_READ_AGAIN}"
+                f"{what} was made with profile {quoted(self.profile)} ({theirs}), not with "
+                f"{quoted(card.name)} ({ours}). Open it with that profile, or {_READ_AGAIN}"
             )
         if weights is not None and self.weights not in (None, weights):
             raise IndexMismatchError(
-                f"{what} was made with other weights of {self.model} (digest {self.weights[:12]}) "
+                f"{what} was made with other weights of {brief(self.model)} (digest "
+                f"{self.weights[:12]}) "
                 f"than those at hand (digest {weights[:12]}): another fine-tune, or one rounded to "
                 f"fewer bits. Open it with the weights it was made with, or {_READ_AGAIN}"
             )
@@ -132,7 +135,8 @@ class Manifest(_Record):
         """The manifest of an index, or ``None`` where there is no index.
 
         Raises:
-            IndexStorageError: it is there and cannot be read.
+            IndexStorageError: it is damaged.
+            UnreadableError: the system refuses to read it.
             IndexMismatchError: it is of a newer schema version.
         """
         path = folder / name
@@ -141,7 +145,7 @@ class Manifest(_Record):
         except FileNotFoundError:
             return None
         except OSError as e:
-            raise IndexStorageError(f"{path} cannot be read: {e}") from e
+            raise UnreadableError(f"{brief(path)} cannot be read: {why(e)}") from e
         return cls.parse(content, path)
 
     @classmethod
@@ -159,18 +163,26 @@ class Manifest(_Record):
                 raise IndexMismatchError(_too_new(source, version)) from e
             first = e.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "the whole"
-            raise IndexStorageError(f"{source} is damaged: {where}: {first['msg']}") from e
+            raise IndexStorageError(
+                f"{brief(source)} is damaged: {brief(where)}: {first['msg']}"
+            ) from e
         if manifest.schema_version > SCHEMA:
             raise IndexMismatchError(_too_new(source, manifest.schema_version))
         if manifest.schema_version < 1 or (manifest.schema_version > 1 and not manifest.checksum):
-            raise IndexStorageError(f"{source} is damaged: it has no checksum")
+            raise IndexStorageError(f"{brief(source)} is damaged: it has no checksum")
         return manifest
 
     @classmethod
     def read_copy(cls, folder: Path) -> Manifest | None:
-        """The copy that is kept for ``doctor --repair``; ``None`` if it is no help."""
+        """The copy that is kept for ``doctor --repair``; ``None`` if it is no help.
+
+        Raises:
+            UnreadableError: the system refuses to read it.
+        """
         try:
             return cls.read(folder, name=COPY)
+        except UnreadableError:
+            raise
         except IndexStorageError:
             return None
 
@@ -180,8 +192,7 @@ class Manifest(_Record):
         Raises:
             OSError: the index's state is as it was.
         """
-        sealed = self.model_copy(update={"schema_version": SCHEMA, "checksum": ""})
-        write_sealed(folder / MANIFEST, sealed.model_dump_json(indent=1))
+        write_durably(folder / MANIFEST, self.sealed())
 
     def write_copy(self, folder: Path) -> None:
         """Keep a copy of the manifest for ``doctor --repair``.
@@ -189,8 +200,12 @@ class Manifest(_Record):
         Raises:
             OSError: the copy is as it was.
         """
-        sealed = self.model_copy(update={"schema_version": SCHEMA, "checksum": ""})
-        write_sealed(folder / COPY, sealed.model_dump_json(indent=1))
+        write_durably(folder / COPY, self.sealed())
+
+    def sealed(self) -> bytes:
+        """The file's contents, with their checksum."""
+        unsealed = self.model_copy(update={"schema_version": SCHEMA, "checksum": ""})
+        return sealed(unsealed.model_dump_json(indent=1))
 
 
 def _too_new(source: Path, version: int) -> str:

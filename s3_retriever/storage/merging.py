@@ -7,16 +7,20 @@ tier is left to compaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from s3_retriever.errors import IndexStorageError
 from s3_retriever.storage.manifest import SegmentRecord
+from s3_retriever.storage.segments import Segment
+from s3_retriever.storage.snapshot import live_tokens
+from s3_retriever.types import EncodedDocument
 
-__all__ = ["LARGEST", "LiveSegment", "taken_along", "worn_out"]
+__all__ = ["LARGEST", "LiveSegment", "parts_of_commit", "taken_along", "worn_out"]
 
 FAN = 4
 """Segments of one tier that become one of the next."""
-SMALLEST = 1 << 12
+SMALLEST = 1 << 10
 """Tokens below which all segments are of one tier: less than a commit costs anyway."""
 LARGEST = 1 << 16
 """Tokens from which a segment is left alone: what one step of a large ``add`` commits."""
@@ -60,6 +64,53 @@ def taken_along(segments: Sequence[LiveSegment], n_new: int) -> int:
 def worn_out(segment: LiveSegment) -> bool:
     """Whether most of a segment is deleted, and the rest is cheap to write anew."""
     return segment.n_live * 2 < segment.record.n_tokens <= LARGEST
+
+
+def parts_of_commit(
+    kept: Sequence[SegmentRecord],
+    segments: Mapping[str, Segment],
+    coded: Sequence[EncodedDocument],
+) -> Iterator[SegmentRecord | list[EncodedDocument]]:
+    """Segments that stay, and documents of those that are written anew, in order.
+
+    A segment that is damaged stays as it is: doctor has to see it.
+
+    Args:
+        kept: segments of which something is left.
+        segments: by name.
+        coded: new documents.
+    """
+    live = [LiveSegment(r, live_tokens(segments[r.name], r)) for r in kept]
+    n_taken = taken_along(live, sum(map(len, coded))) if coded else 0
+    at = len(live) - n_taken
+    for one in live[:at]:
+        again = _sound_documents(one.record, segments) if worn_out(one) else None
+        yield one.record if again is None else again
+    together: list[EncodedDocument] = []
+    for one in live[at:]:
+        again = _sound_documents(one.record, segments)
+        if again is not None:
+            together += again
+            continue
+        if together:
+            yield together
+            together = []
+        yield one.record
+    if together or coded:
+        yield [*together, *coded]
+
+
+def _sound_documents(
+    record: SegmentRecord, segments: Mapping[str, Segment]
+) -> list[EncodedDocument] | None:
+    """The live documents of a segment; ``None`` if one is not as it was written."""
+    segment = segments[record.name]
+    gone = set(record.deleted)
+    entries = [e for n, e in enumerate(segment.entries) if n not in gone]
+    try:
+        return [segment.encoded(entry) for entry in entries]
+    except IndexStorageError:
+        return None
 
 
 def _tier(n_tokens: int) -> int:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from s3_retriever.errors import IndexStorageError
 from s3_retriever.profiles.card import ProfileCard
+from s3_retriever.quoting import brief, quoted
 from s3_retriever.search.base import BlockIndex
 from s3_retriever.search.tantivy import TantivyIndex
 from s3_retriever.storage.folder import IndexFolder
@@ -62,6 +63,8 @@ class Opener:
             IndexMismatchError: it was written with another profile or other weights.
         """
         while True:
+            if self._files is not None:
+                self._files.check()
             manifest = self._manifest()
             if manifest is None or self._files is None:
                 return View(Snapshot(self._empty_manifest(), {}), self.search_part(None))
@@ -83,6 +86,16 @@ class Opener:
         folder = self._files.search(manifest) if self._files and manifest else None
         return self._engine(folder, len(card.hookpoints), card.n_latents, create=create)
 
+    def newest(self, view: View) -> BlockIndex:
+        """The search part as it is now, whatever of it ``view`` has open.
+
+        Raises:
+            IndexStorageError: it cannot be opened, or blocks are missing.
+        """
+        if self._files is None:
+            return view.candidates.renewed()
+        return _complete(self._files, view.snapshot, self.search_part(view.snapshot.manifest))
+
     def _manifest(self) -> Manifest | None:
         return Manifest.read(self._files.path) if self._files is not None else None
 
@@ -94,8 +107,8 @@ class Opener:
         for record in manifest.segments:
             if record.deleted and record.deleted[-1] >= len(segments[record.name].entries):
                 raise IndexStorageError(
-                    f"{files.path}/{MANIFEST} is damaged: it deletes documents of segment "
-                    f"{record.name} that do not exist"
+                    f"{brief(files.path)}/{MANIFEST} is damaged: it deletes documents of segment "
+                    f"{brief(record.name)} that do not exist"
                 )
         known = before.snapshot.manifest if before else None
         if before and known and known.generation > 0 and known.search == manifest.search:
@@ -103,25 +116,20 @@ class Opener:
         else:
             candidates = self.search_part(manifest)
         snapshot = Snapshot(manifest, segments)
-        if candidates.n_blocks() < snapshot.n_blocks:
-            raise IndexStorageError(
-                f"the search part of the index in {files.path} has {candidates.n_blocks()} of "
-                f"{snapshot.n_blocks} blocks; rebuild it with: s3-retriever doctor --repair"
-            )
-        return View(snapshot, candidates)
+        return View(snapshot, _complete(files, snapshot, candidates))
 
     def _segment(self, files: IndexFolder, record: SegmentRecord) -> Segment:
         path = files.segment(record.name)
         if path.exists() and path.stat().st_size != record.n_bytes:
             raise IndexStorageError(
-                f"segment {path} has {path.stat().st_size} bytes instead of "
+                f"segment {brief(path)} has {path.stat().st_size} bytes instead of "
                 f"{record.n_bytes}; run: s3-retriever doctor"
             )
         segment = Segment.open(path, record.listing_sha256)
         if not segment.suits(self._card):
             raise IndexStorageError(
-                f"segment {path} has codes of another shape than profile "
-                f"{self._card.name!r}; run: s3-retriever doctor"
+                f"segment {brief(path)} has codes of another shape than profile "
+                f"{quoted(self._card.name)}; run: s3-retriever doctor"
             )
         return segment
 
@@ -136,3 +144,13 @@ class Opener:
             weights=self._weights,
             generation=0,
         )
+
+
+def _complete(files: IndexFolder, snapshot: Snapshot, candidates: BlockIndex) -> BlockIndex:
+    """The search part, if it has all blocks that a snapshot needs."""
+    if candidates.n_blocks() < snapshot.n_blocks:
+        raise IndexStorageError(
+            f"the search part of the index in {brief(files.path)} has {candidates.n_blocks()} of "
+            f"{snapshot.n_blocks} blocks; rebuild it with: s3-retriever doctor --repair"
+        )
+    return candidates

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s3_retriever.errors import IndexStorageError
+from s3_retriever.paths import bound
 from s3_retriever.profiles.card import ProfileCard
+from s3_retriever.quoting import brief, why
 from s3_retriever.search.tantivy import TantivyIndex
 from s3_retriever.storage.check import Damage, damages, read_manifest
 from s3_retriever.storage.folder import IndexFolder
 from s3_retriever.storage.index import Index
 from s3_retriever.storage.lock import writer_lock
 from s3_retriever.storage.manifest import SegmentRecord
+from s3_retriever.storage.places import free_name
 from s3_retriever.storage.segments import Segment
 from s3_retriever.storage.snapshot import Snapshot
 from s3_retriever.storage.view import View
@@ -57,7 +60,9 @@ def repair(folder: Path, card: ProfileCard, rescan: Rescan | None = None) -> Rep
             cannot be written.
         IndexMismatchError: it was made with another profile.
     """
+    folder = bound(folder)
     files = IndexFolder(folder)
+    files.check()
     with writer_lock(folder):
         manifest = read_manifest(folder, repair=True)
         affected = {damage.record.name: damage for damage in damages(files, manifest)}
@@ -115,11 +120,10 @@ def _keep_aside(files: IndexFolder, record: SegmentRecord) -> None:
         return
     try:
         files.damaged.mkdir(exist_ok=True)
-        target = files.damaged / path.name
-        target.unlink(missing_ok=True)
+        target = free_name(files.damaged / path.name)
         try:
             os.link(path, target)
         except OSError:
             shutil.copyfile(path, target)
     except OSError as e:
-        raise IndexStorageError(f"cannot keep {path} aside: {e}") from e
+        raise IndexStorageError(f"cannot keep {brief(path)} aside: {why(e)}") from e

@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, BinaryIO
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from s3_retriever.quoting import brief, quoted
 from s3_retriever.search.base import BLOCK_TOKENS
+from s3_retriever.storage.mapping import map_file
 
 __all__ = [
     "UNREADABLE",
@@ -43,8 +44,6 @@ _BOUNDS: dict[str, tuple[tuple[Any, ...], int]] = {
 """Of files of schema version 3 and later."""
 
 UNREADABLE = (
-    OSError,
-    SafetensorError,
     ValueError,
     KeyError,
     TypeError,
@@ -98,7 +97,12 @@ def read_listing(content: bytes) -> list[Entry]:
     Raises:
         ValueError, KeyError, TypeError, OverflowError, RecursionError: it is no listing.
     """
-    return [_entry_from_json(record) for record in json.loads(content)]
+    return [_entry_from_json(record) for record in json.loads(content, parse_constant=_refused)]
+
+
+def _refused(word: str) -> None:
+    """NaN and the infinities are no JSON: whoever wrote them, it was no release of this library."""
+    raise ValueError(f"{word} is no JSON")
 
 
 def text_hash(text: str) -> str:
@@ -114,29 +118,50 @@ def codes_digest(*arrays: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def map_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file, mapped into memory.
+_Size = Annotated[int, Field(ge=0, lt=1 << 62)]
+
+
+class _Tensor(BaseModel):
+    """Where a tensor lies, as the header of a safetensors file says it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    dtype: str
+    shape: list[_Size] = Field(max_length=8)
+    data_offsets: tuple[_Size, _Size]
+
+
+_Header = TypeAdapter(dict[str, _Tensor])
+
+
+def map_arrays(file: BinaryIO) -> dict[str, np.ndarray]:
+    """The arrays of a file, mapped into memory; the file may be closed.
 
     Raises:
-        OSError, SafetensorError, ValueError, KeyError, TypeError: it is no segment.
+        OSError: the system refuses to read it.
+        ValueError: it is no segment.
     """
-    with safe_open(path, framework="np") as file:  # checks the header against the file's size
-        names = set(file.keys())
+    whole = map_file(file)
+    length = int.from_bytes(whole[:8].tobytes(), "little")
+    data = whole[8 + length :] if length < len(whole) else whole[:0]
+    try:
+        header = _Header.validate_json(whole[8 : 8 + min(length, len(whole))].tobytes())
+    except ValidationError:  # which would quote the file
+        raise ValueError("its header is none of a segment") from None
+    names = set(header)
     kinds = _KINDS | _BOUNDS if names >= set(_BOUNDS) else _KINDS
     if names != set(kinds):
         raise ValueError(f"holds {sorted(names)} instead of {sorted(kinds)}")
-    with path.open("rb") as raw:
-        length = int.from_bytes(raw.read(8), "little")
-        header = json.loads(raw.read(length))
-    whole = np.memmap(path, dtype=np.uint8, mode="r")
     arrays = {}
     for name in kinds:
-        first, last = header[name]["data_offsets"]
-        piece = whole[8 + length + first : 8 + length + last]
-        dtype = np.dtype(_DTYPES[header[name]["dtype"]])
+        first, last = header[name].data_offsets
+        piece = data[first:last]  # shorter where the file ends, and then of no fitting shape
+        dtype = np.dtype(_DTYPES[header[name].dtype])
         if piece.ctypes.data % dtype.itemsize:  # safetensors aligns widest first; foreign may not
             piece = piece.copy()
-        arrays[name] = piece.view(dtype).reshape(header[name]["shape"])
+        arrays[name] = piece.view(dtype).reshape(header[name].shape)
+    if max(tensor.data_offsets[1] for tensor in header.values()) != len(data):
+        raise ValueError("is longer or shorter than its header says")
     return arrays
 
 
@@ -146,7 +171,9 @@ def check_arrays(arrays: Mapping[str, np.ndarray], entries: Sequence[Entry]) -> 
         if name in _BOUNDS and name not in arrays:
             continue
         if arrays[name].dtype not in dtypes or arrays[name].ndim != ndim:
-            raise ValueError(f"{name} is {arrays[name].dtype} with {arrays[name].ndim} dimensions")
+            raise ValueError(
+                f"{brief(name)} is {arrays[name].dtype} with {arrays[name].ndim} dimensions"
+            )
     if arrays["df"].shape[0] != arrays["ids"].shape[1]:
         raise ValueError("df and ids of different hookpoints")
     n = len(arrays["starts"])
@@ -157,11 +184,11 @@ def check_arrays(arrays: Mapping[str, np.ndarray], entries: Sequence[Entry]) -> 
     token = byte = block = 0
     for entry in entries:
         if entry.tokens[0] != token or entry.text[0] != byte or entry.first_block != block:
-            raise ValueError(f"document {entry.id!r} is out of place")
+            raise ValueError(f"document {quoted(entry.id)} is out of place")
         token, byte = entry.tokens[1], entry.text[1]
         block += entry.n_blocks
         if entry.n_tokens < 0 or entry.text[1] < entry.text[0]:
-            raise ValueError(f"document {entry.id!r} has a negative length")
+            raise ValueError(f"document {quoted(entry.id)} has a negative length")
     if token != n or byte != len(arrays["text"]):
         raise ValueError("the documents do not cover the file")
     if "sentences" in arrays:

@@ -13,14 +13,18 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from safetensors.numpy import save
 
 from s3_retriever.errors import IndexStorageError
 from s3_retriever.profiles.card import ProfileCard
+from s3_retriever.quoting import brief, quoted, why
 from s3_retriever.search.base import BLOCK_TOKENS, Block
+from s3_retriever.search.languages import document_language
 from s3_retriever.storage.files import write_durably
+from s3_retriever.storage.places import UnreadableError
 from s3_retriever.storage.segment_format import (
     UNREADABLE,
     Entry,
@@ -31,7 +35,7 @@ from s3_retriever.storage.segment_format import (
     text_hash,
     write_listing,
 )
-from s3_retriever.text import find_bounds, language_of, whole_words
+from s3_retriever.text import find_bounds, language_of, long_words, whole_pieces, whole_words
 from s3_retriever.types import Document, EncodedDocument, TextBounds
 
 __all__ = ["Segment", "relabelled"]
@@ -108,13 +112,8 @@ class Segment:
         """The documents as JSON: what the file and the one beside it hold."""
         return write_listing(self.entries)
 
-    def write(self, path: Path) -> tuple[str, str]:
-        """Write the segment durably; returns the SHA-256 of the file and of its listing.
-
-        Raises:
-            OSError: it cannot be written; nothing is left of it.
-        """
-        listing = self.listing()
+    def content(self) -> bytes:
+        """The segment as a file holds it."""
         tensors = {
             "ids": self.ids,
             "activations": self.activations,
@@ -122,13 +121,21 @@ class Segment:
             "ends": self.ends,
             "df": self.df,
             "text": self._text,
-            "documents": np.frombuffer(listing, dtype=np.uint8),
+            "documents": np.frombuffer(self.listing(), dtype=np.uint8),
         }
         if self._sentences is not None and self._paragraphs is not None:
             tensors |= {"sentences": self._sentences, "paragraphs": self._paragraphs}
-        content = save({name: np.ascontiguousarray(t) for name, t in tensors.items()})
+        return save({name: np.ascontiguousarray(t) for name, t in tensors.items()})
+
+    def write(self, path: Path) -> tuple[str, str]:
+        """Write the segment durably; returns the SHA-256 of the file and of its listing.
+
+        Raises:
+            OSError: it cannot be written; nothing is left of it.
+        """
+        content = self.content()
         write_durably(path, content)
-        return hashlib.sha256(content).hexdigest(), hashlib.sha256(listing).hexdigest()
+        return hashlib.sha256(content).hexdigest(), hashlib.sha256(self.listing()).hexdigest()
 
     @classmethod
     def open(
@@ -143,9 +150,35 @@ class Segment:
 
         Raises:
             IndexStorageError: the file is missing, truncated, changed, or not a segment.
+            UnreadableError: the system refuses to read it, which is no damage.
         """
         try:
-            arrays = map_arrays(path)
+            with path.open("rb") as file:
+                return cls.map(file, path, listing_sha256, listing=listing)
+        except FileNotFoundError as e:
+            raise IndexStorageError(
+                f"segment {brief(path)} is missing; run: s3-retriever doctor"
+            ) from e
+        except OSError as e:
+            raise UnreadableError(f"segment {brief(path)} cannot be read: {why(e)}") from e
+
+    @classmethod
+    def map(
+        cls,
+        file: BinaryIO,
+        path: Path,
+        listing_sha256: str | None = None,
+        *,
+        listing: bytes | None = None,
+    ) -> Segment:
+        """As :meth:`open`, of a file that is open and may be closed afterwards.
+
+        Raises:
+            OSError: the system refuses to read it.
+            IndexStorageError: it is truncated, changed, or not a segment.
+        """
+        try:
+            arrays = map_arrays(file)
             listing = bytes(arrays["documents"]) if listing is None else listing
             if listing_sha256 not in (None, hashlib.sha256(listing).hexdigest()):
                 raise ValueError("its listing of documents was changed")
@@ -153,9 +186,14 @@ class Segment:
             check_arrays(arrays, entries)
         except UNREADABLE as e:
             raise IndexStorageError(
-                f"segment {path} is missing or damaged ({e}); run: s3-retriever doctor"
+                f"segment {brief(path)} is damaged ({why(e)}); run: s3-retriever doctor"
             ) from e
         return cls(path.stem, arrays, entries)
+
+    @property
+    def n_blocks(self) -> int:
+        """Blocks of all documents."""
+        return self.entries[-1].first_block + self.entries[-1].n_blocks if self.entries else 0
 
     @cached_property
     def ordinals(self) -> dict[str, int]:
@@ -193,11 +231,17 @@ class Segment:
             if entry.text not in self._sound:  # the first time, in every process
                 if hashlib.sha256(raw).hexdigest() != entry.hash:
                     raise IndexStorageError(
-                        f"the text of document {entry.id!r} in segment {self.name} is damaged; "
-                        "run: s3-retriever doctor"
+                        f"the text of document {quoted(entry.id)} in segment {brief(self.name)} "
+                        "is damaged; run: s3-retriever doctor"
                     )
                 self._sound.add(entry.text)
-            kept = self._decoded = (entry, raw.decode("utf-8"))
+            try:
+                kept = self._decoded = (entry, raw.decode("utf-8"))
+            except UnicodeDecodeError as e:  # a digest that fits says who made it, not what it is
+                raise IndexStorageError(
+                    f"the text of document {quoted(entry.id)} in segment {brief(self.name)} is "
+                    "no UTF-8"
+                ) from e
         return kept[1]
 
     def codes_digest(self, entry: Entry) -> str:
@@ -215,6 +259,26 @@ class Segment:
             len(card.hookpoints),
             card.n_latents,
         )
+
+    def codes(self, rows: slice) -> np.ndarray:
+        """The latents ``(n, n_hookpoints, k)`` of some rows.
+
+        Raises:
+            IndexStorageError: one of them does not exist: the file was damaged since.
+        """
+        return self.checked(self.ids[rows])
+
+    def checked(self, ids: np.ndarray) -> np.ndarray:
+        """Latents of the file, if all of them exist.
+
+        Raises:
+            IndexStorageError: one does not: the file was damaged since.
+        """
+        if int(ids.max(initial=0)) >= self.df.shape[1]:  # what scores them would fail, or worse
+            raise IndexStorageError(
+                f"the codes of segment {brief(self.name)} are damaged; run: s3-retriever doctor"
+            )
+        return ids
 
     def fits(self, entry: Entry, n_latents: int) -> bool:
         """Whether a document's codes name latents that exist and its offsets lie in its text."""
@@ -238,10 +302,14 @@ class Segment:
             if number in without:
                 continue
             text = self.text(entry)
+            language = document_language(entry.metadata, text)
+            data = long_words(text)
             for block in range(entry.first_block, entry.first_block + entry.n_blocks):
                 first, last = self.block_rows(entry, block)
                 start, end = whole_words(text, int(self.starts[first]), int(self.ends[last - 1]))
-                yield Block(self.name, number, block, text[start:end], self.ids[first:last])
+                start, end = whole_pieces(data, start, end)
+                codes = self.codes(slice(first, last))
+                yield Block(self.name, number, block, text[start:end], codes, language)
 
     @staticmethod
     def block_rows(entry: Entry, block: int) -> tuple[int, int]:
@@ -277,16 +345,17 @@ class Segment:
         """Whether bounds of sentences are stored: since schema version 3."""
         return self._sentences is not None
 
-    def is_sound(self, entry: Entry) -> bool:
-        """Whether a document's text and codes are what was written, as far as that is known."""
-        try:
-            self.text(entry)
-        except (IndexStorageError, ValueError):
-            return False
-        return entry.codes is None or self.codes_digest(entry) == entry.codes
-
     def encoded(self, entry: Entry) -> EncodedDocument:
-        """The document with its codes, as the scan made it."""
+        """The document with its codes, as the scan made it: what may be written anew.
+
+        Raises:
+            IndexStorageError: it is not: written anew, the damage would be there for good.
+        """
+        if entry.codes is not None and self.codes_digest(entry) != entry.codes:
+            raise IndexStorageError(
+                f"the codes of document {quoted(entry.id)} in segment {brief(self.name)} are "
+                "damaged; run: s3-retriever doctor"
+            )
         rows = slice(*entry.tokens)
         return EncodedDocument(
             document=Document(entry.id, self.text(entry), entry.metadata),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import date
@@ -22,7 +23,7 @@ from s3_retriever.types import Document, Metadata, SpanRef, TextBounds, TokenBat
 __all__ = ["View", "ViewSearch"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class View:
     """A snapshot and the search part that goes with it; take it once per question.
 
@@ -92,9 +93,10 @@ class View:
     def count_tokens(self, ref: SpanRef) -> int:
         """Tokens that begin in a span, as they were scanned."""
         segment, entry = self.snapshot.live[ref.doc_id]
-        starts = segment.starts[slice(*entry.tokens)]
-        first, last = np.searchsorted(starts, [ref.start, ref.end])
-        return int(last - first)
+        first, last = entry.tokens
+        # numpy would copy all of them first, to compare them as another type
+        low = bisect_left(segment.starts, ref.start, first, last)
+        return bisect_left(segment.starts, ref.end, low, last) - low
 
     def whole(self, filter: Filter | None = None, *, most_blocks: int) -> list[TokenRange] | None:
         """See :class:`~s3_retriever.storage.base.CodeStore`."""
@@ -152,7 +154,7 @@ class View:
         parts = [self._rows(tokens) for tokens in ranges]
         return TokenBatch(
             tuple(ranges),
-            np.concatenate([segment.ids[rows] for segment, rows in parts]),
+            np.concatenate([segment.codes(rows) for segment, rows in parts]),
             np.concatenate([segment.activations[rows] for segment, rows in parts]),
             np.concatenate([segment.starts[rows] for segment, rows in parts]),
             np.concatenate([segment.ends[rows] for segment, rows in parts]),
@@ -227,7 +229,7 @@ class View:
                     scattered = np.repeat(begins - (n - size), size) + np.arange(n[-1])
                     ids = segment.ids.take(scattered, axis=0)
                     activations = segment.activations.take(scattered, axis=0)
-                yield BlockCodes(ids, activations, size, first + part)
+                yield BlockCodes(segment.checked(ids), activations, size, first + part)
                 at = stop
 
     def block_ranges(self, blocks: Sequence[int]) -> list[TokenRange]:
@@ -272,13 +274,13 @@ class ViewSearch:
         """Blocks in the index."""
         return self._blocks.n_blocks()
 
-    def words(self, text: str) -> list[str]:
-        """The words of ``text`` as they are indexed: lower-case stems."""
-        return self._blocks.words(text)
+    def words(self, text: str, language: str | None = None) -> list[str]:
+        """See :class:`~s3_retriever.search.base.CandidateSearch`."""
+        return self._blocks.words(text, language)
 
-    def document_frequency(self, word: str) -> int:
-        """Blocks that hold ``word`` (deleted ones count until their space is reclaimed)."""
-        return self._blocks.document_frequency(word)
+    def document_frequencies(self, words: Collection[str]) -> dict[str, int]:
+        """See :class:`~s3_retriever.search.base.CandidateSearch`."""
+        return {word: self._blocks.document_frequency(word) for word in words}
 
     def search_words(self, words: Iterable[str], k: int, filter: Filter | None = None) -> list[Hit]:
         """See :class:`~s3_retriever.search.base.CandidateSearch`."""

@@ -5,8 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import random
+import socket
 import struct
+import subprocess
+import sys
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -226,3 +231,178 @@ def test_any_bytes_are_no_bundle(bundle: Path, content: bytes) -> None:
         path.write_bytes(data)
         with pytest.raises(IndexStorageError):
             import_bundle(Index(None, random_card()), path)
+
+
+def forged(bundle: Path, target: Path, *, text: bytes = b"red roses", **listed: object) -> Path:
+    """The bundle with another text and entry of ``a``, and all digests as whoever forges can."""
+    digests: list[tuple[str, int]] = []
+
+    def changed(content: bytes) -> bytes:
+        header = struct.unpack("<Q", content[:8])[0] + 8
+        fields = json.loads(content[8:header])
+        arrays = {
+            name: content[header + field["data_offsets"][0] : header + field["data_offsets"][1]]
+            for name, field in fields.items()
+        }
+        documents = json.loads(arrays["documents"])
+        if documents[0]["id"] == "a":
+            documents[0] |= {"hash": hashlib.sha256(text).hexdigest(), **listed}
+            arrays["text"] = arrays["text"].replace(b"red roses", text)
+        arrays["documents"] = json.dumps(documents).encode()
+        at = 0
+        for name, field in fields.items():
+            field["data_offsets"] = [at, at + len(arrays[name])]
+            if name == "documents":
+                field["shape"] = [len(arrays[name])]
+            at += len(arrays[name])
+        new = json.dumps(fields).encode()
+        made = struct.pack("<Q", len(new)) + new + b"".join(arrays[name] for name in fields)
+        digests.append((hashlib.sha256(made).hexdigest(), len(made)))
+        return made
+
+    def signed(record: dict) -> dict:
+        for segment, (digest, size) in zip(record["segments"], digests, strict=True):
+            segment.update(sha256=digest, n_bytes=size, listing_sha256=None)
+        return record
+
+    rewritten(bundle, target, content=changed)
+    with zipfile.ZipFile(target) as made:
+        contents = iter([made.read(n) for n in made.namelist() if n != "manifest.json"])
+    return rewritten(bundle, target, content=lambda _: next(contents), manifest=signed)
+
+
+FORGED: dict[str, dict] = {
+    "text that is no UTF-8": {"text": b"red \xffoses"},
+    "text with half a character": {"text": b"red rose\xc3"},
+    "text of a surrogate": {"text": b"red r\xed\xa0\x80s"},
+    "text with NUL": {"text": b"red\x00roses"},
+    "white space": {"text": b"         "},
+    "no id": {"id": ""},
+    "an id that is no UTF-8": {"id": "a\ud800"},
+    "an id of a megabyte": {"id": "x" * (1 << 20)},
+    "the id of another": {"id": "b"},
+    "NaN": {"metadata": {"year": float("nan")}},
+    "NaN in a list": {"metadata": {"years": [1, float("nan")]}},
+    "infinity": {"metadata": {"year": float("inf")}},
+    "100 deep": {"metadata": {"deep": json.loads("[" * 100 + "]" * 100)}},
+    "900 deep": {"metadata": {"deep": json.loads("[" * 900 + "]" * 900)}},
+    "deep mappings": {"metadata": json.loads('{"a":' * 100 + "1" + "}" * 100)},
+    "a huge integer": {"metadata": {"n": 10**700}},
+    "huge metadata": {"metadata": {"x": "x" * (1 << 21)}},
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_a_bundle_brings_nothing_that_add_refuses(
+    bundle: Path, tmp_path: Path, card: ProfileCard, what: str
+) -> None:
+    index = Index(tmp_path / "index", card)
+    with pytest.raises(IndexStorageError) as caught:
+        import_bundle(index, forged(bundle, tmp_path / "forged", **FORGED[what]))
+    assert len(str(caught.value)) < 500
+    assert "a" not in index.snapshot.live
+    Index(tmp_path / "index", card)
+
+
+def test_the_forger_makes_bundles_that_are_good(
+    bundle: Path, tmp_path: Path, card: ProfileCard
+) -> None:
+    """Or the test above would prove nothing."""
+    metadata = {"year": 1995, "file": "caf\udce9.txt"}
+    path = forged(bundle, tmp_path / "same", text=b"red rings", metadata=metadata)
+    index = Index(None, card)
+    import_bundle(index, path)
+    assert texts(index) == {"a": "red rings", "b": "blue sky"}
+    stored = index.snapshot.live["a"][1].metadata
+    assert stored == {"year": 1995, "file": "caf\\udce9.txt"}  # as add would have it
+
+
+KILLED = """
+import os, sys, tempfile
+from pathlib import Path
+from s3_retriever.storage import bundle
+from s3_retriever.storage.index import Index
+from s3_retriever.storage.segments import Segment
+from tests.storage.conftest import random_card
+
+what, place, folder, moment = sys.argv[1:]
+right = getattr(Segment, moment)
+
+def killed(*arguments, **more):
+    right(*arguments, **more)
+    os.kill(os.getpid(), 9)
+
+index = Index(Path(folder) if folder else None, random_card())
+setattr(Segment, moment, killed)
+(bundle.export_bundle if what == "export" else bundle.import_bundle)(index, Path(place))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize(
+    ("what", "moment"),
+    [
+        ("export", "content"),
+        ("export", "listing"),
+        ("import", "map"),
+        ("import", "fits"),
+        ("import", "encoded"),
+    ],
+)
+def test_killed_they_leave_nothing_in_the_temporary_folder(
+    bundle: Path, tmp_path: Path, card: ProfileCard, what: str, moment: str, in_memory: bool
+) -> None:
+    if what == "export" and in_memory:
+        pytest.skip("there is nothing to export")
+    put(Index(tmp_path / "index", card), code("a", "red roses"))
+    (tmp_path / "tmp").mkdir()
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            KILLED,
+            what,
+            str(tmp_path / "new" if what == "export" else bundle),
+            "" if in_memory else str(tmp_path / "index"),
+            moment,
+        ],
+        env=os.environ | {"TMPDIR": str(tmp_path / "tmp")},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -9, done.stderr
+    assert list((tmp_path / "tmp").iterdir()) == []
+    index = Index(tmp_path / "index", card)
+    import_bundle(index, bundle)  # goes on
+    assert set(texts(index)) == {"a", "b"}
+    assert not list(problems(tmp_path / "index", card))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "link to a pipe"])
+def test_what_is_no_file_is_neither_read_nor_replaced(
+    tmp_path: Path, card: ProfileCard, kind: str
+) -> None:
+    """Reading a pipe waits for ever, a device has no end, and a file in its place hurts others."""
+    index = Index(tmp_path / "index", card)
+    put(index, code("a", "red roses"))
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # for the path of a socket
+        path = Path(short) / "x"
+        if kind == "socket":
+            socket.socket(socket.AF_UNIX).bind(str(path))
+        elif kind == "folder":
+            path.mkdir()
+        else:
+            os.mkfifo(path)
+        given = path
+        if kind == "link to a pipe":
+            given = Path(short) / "link"
+            given.symlink_to(path)
+        with pytest.raises(IndexStorageError, match="no file"):
+            import_bundle(index, given)
+        if kind != "link to a pipe":  # which a bundle takes the place of
+            with pytest.raises(IndexStorageError, match="no file"):
+                export_bundle(index, given)
+        assert not path.is_file()

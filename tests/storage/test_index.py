@@ -14,7 +14,7 @@ import pytest
 
 from s3_retriever.errors import IndexLockedError, IndexMismatchError, IndexStorageError
 from s3_retriever.profiles.card import ProfileCard
-from s3_retriever.search.tantivy import TantivyWriter
+from s3_retriever.search.tantivy_writer import TantivyWriter
 from s3_retriever.storage.check import problems
 from s3_retriever.storage.index import Index
 from s3_retriever.storage.manifest import Manifest
