@@ -1,10 +1,45 @@
-"""Cutting a document's tokens into chunks, and chunks into padded batches."""
+"""Documents into rounds that are read together, their tokens into chunks, chunks into batches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["batches", "chunks_of"]
+from s3_retriever.types import Document
+
+__all__ = ["batches", "chunks_of", "rounds"]
+
+_BATCHES = 8
+"""Batches of a round: that many are sorted by length together, so that little is padded."""
+_CHARACTERS = 4
+"""A token's, about. A round is measured without a tokenizer, so that who sends rounds to other
+machines needs none; where tokens are shorter, it only has more batches."""
+
+
+def rounds(documents: Iterable[Document], batch_tokens: int) -> Iterator[list[Document]]:
+    """Documents in their order, as many at a time as make some eight batches.
+
+    What is read together decides how keys are rounded: equal rounds give equal codes, wherever
+    they are read.
+
+    Args:
+        documents: taken lazily, one round at a time.
+        batch_tokens: of :class:`~s3_retriever.settings.ScanSettings`.
+
+    Example:
+        >>> documents = [Document(name, 300 * "x") for name in "abc"]
+        >>> [[d.id for d in together] for together in rounds(documents, batch_tokens=16)]
+        [['a', 'b'], ['c']]
+    """
+    together: list[Document] = []
+    characters = 0
+    for document in documents:
+        together.append(document)
+        characters += len(document.text)
+        if characters >= _BATCHES * _CHARACTERS * batch_tokens:
+            yield together
+            together, characters = [], 0
+    if together:
+        yield together
 
 
 def chunks_of(n_tokens: int, chunk_tokens: int) -> Iterator[tuple[int, int]]:

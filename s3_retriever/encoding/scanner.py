@@ -6,8 +6,7 @@ the sparse code of its keys, on the host; everything else is dropped before the 
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 
 from s3_retriever.encoding.chunk_reader import ChunkReader
-from s3_retriever.encoding.chunks import batches
+from s3_retriever.encoding.chunks import batches, rounds
 from s3_retriever.models.base import KeyReader
 from s3_retriever.profiles.autoencoder import TopKSae
 from s3_retriever.profiles.profile import Profile
@@ -26,11 +25,8 @@ from s3_retriever.types import Document, EncodedDocument, Tokens
 
 __all__ = ["Scanner", "code_keys", "id_dtype"]
 
-_ROUND = 8
-"""Batches that are collected before sorting by length, so that little is padded."""
 
-
-@dataclass
+@dataclass(frozen=True)
 class _Pending:
     """A document that is being read."""
 
@@ -38,8 +34,6 @@ class _Pending:
     tokens: Tokens
     ids: np.ndarray
     activations: np.ndarray
-    missing: int
-    """Tokens not coded yet."""
 
 
 class _Chunk(NamedTuple):
@@ -91,50 +85,52 @@ class Scanner:
         *,
         on_progress: Callable[[int, int], None] = lambda tokens, characters: None,
     ) -> Iterator[EncodedDocument]:
-        """Read documents; they come back in order, each as soon as it is whole.
+        """Read documents; they come back in order, round by round.
 
         Args:
-            documents: read lazily, a few batches ahead.
+            documents: taken lazily, a round (see :func:`~s3_retriever.encoding.chunks.rounds`) at
+                a time.
             on_progress: called after each forward pass with the tokens and the characters that
                 were coded in it.
         """
-        queue: deque[_Pending] = deque()
-        work: list[_Chunk] = []
-        waiting = 0
-        for document in documents:
-            pending = self._prepare(document)
-            queue.append(pending)
-            for start, end in self._reader.chunks(len(pending.tokens)):
-                work.append(_Chunk(pending, start, end))
-                waiting += end - start
-                if waiting >= _ROUND * self._settings.batch_tokens:
-                    self._read(work, on_progress)
-                    work, waiting = [], 0
-            yield from self._finished(queue)
+        for together in rounds(documents, self._settings.batch_tokens):
+            yield from self.scan_round(together, on_progress=on_progress)
+
+    def scan_round(
+        self,
+        documents: Sequence[Document],
+        *,
+        on_progress: Callable[[int, int], None] = lambda tokens, characters: None,
+    ) -> list[EncodedDocument]:
+        """Read one round; see :meth:`scan`."""
+        reading = [self._prepare(document) for document in documents]
+        work = [
+            _Chunk(pending, start, end)
+            for pending in reading
+            for start, end in self._reader.chunks(len(pending.tokens))
+        ]
         self._read(work, on_progress)
-        yield from self._finished(queue)
+        return [self._finished(pending) for pending in reading]
 
     def _prepare(self, document: Document) -> _Pending:
         tokens = self._llm.tokenize(document.text)
         card = self._profile.card
         shape = (len(tokens), len(card.hookpoints), card.k)
         ids = np.zeros(shape, dtype=id_dtype(card.n_latents))
-        return _Pending(document, tokens, ids, np.zeros(shape, np.uint8), missing=len(tokens))
+        return _Pending(document, tokens, ids, np.zeros(shape, np.uint8))
 
     @staticmethod
-    def _finished(queue: deque[_Pending]) -> Iterator[EncodedDocument]:
-        while queue and not queue[0].missing:
-            done = queue.popleft()
-            yield EncodedDocument(
-                document=done.document,
-                starts=done.tokens.starts,
-                ends=done.tokens.ends,
-                ids=done.ids,
-                activations=done.activations,
-                bounds=find_bounds(done.document.text, language_of(done.document.metadata)),
-            )
+    def _finished(done: _Pending) -> EncodedDocument:
+        return EncodedDocument(
+            document=done.document,
+            starts=done.tokens.starts,
+            ends=done.tokens.ends,
+            ids=done.ids,
+            activations=done.activations,
+            bounds=find_bounds(done.document.text, language_of(done.document.metadata)),
+        )
 
-    def _read(self, work: list[_Chunk], on_progress: Callable[[int, int], None]) -> None:
+    def _read(self, work: Sequence[_Chunk], on_progress: Callable[[int, int], None]) -> None:
         lengths = [len(self._reader.prefix) + c.end - c.start for c in work]
         for group in batches(lengths, self._settings.batch_tokens):
             chunks = [work[i] for i in group]
@@ -143,8 +139,6 @@ class Scanner:
             for index, hookpoint in enumerate(self._profile.card.hookpoints):
                 for keys, chunk in zip(found[hookpoint.layer], chunks, strict=True):
                     self._encode(index, keys[:, list(hookpoint.kv_heads)].flatten(1), chunk)
-            for chunk in chunks:
-                chunk.of.missing -= chunk.end - chunk.start
             on_progress(sum(c.end - c.start for c in chunks), sum(c.characters for c in chunks))
 
     def _encode(self, index: int, keys: Tensor, chunk: _Chunk) -> None:
