@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
+from s3_retriever.arguments import COUNT, TEXT, checked
 from s3_retriever.generation.citations import find_citations
 from s3_retriever.models.base import Chat
 from s3_retriever.types import Answer, Span
 
-__all__ = ["AnswerStream", "answer_messages", "fit_prompt"]
+__all__ = ["AnswerStream", "Answerer", "answer_messages", "fit_prompt"]
 
 
 def answer_messages(question: str, spans: Sequence[Span]) -> list[dict[str, str]]:
@@ -85,3 +87,44 @@ class AnswerStream:
             pass
         text = self._text.strip()
         return Answer(text, self.spans, find_citations(text, self.spans))
+
+
+class Answerer:
+    """Answers questions from what is found for them."""
+
+    def __init__(self, llm: Chat, retrieve: Callable[..., Sequence[Span]]) -> None:
+        """Nothing is asked yet.
+
+        Args:
+            llm: writes.
+            retrieve: finds the evidence: ``Engine.retrieve``.
+        """
+        self._llm = llm
+        self._retrieve = retrieve
+
+    @checked(question=TEXT, max_tokens=COUNT, max_new_tokens=COUNT)
+    def answer(
+        self,
+        /,
+        question: str,
+        *,
+        max_tokens: int = 512,
+        max_new_tokens: int = 128,
+        **retrieve: Any,
+    ) -> AnswerStream:
+        """Retrieve spans and let the same model answer from them.
+
+        Args:
+            question: plain text.
+            max_tokens: budget of the evidence, counted in the chat template that is used: with
+                the numbers and empty lines around the spans. The best span is always there.
+            max_new_tokens: longest answer.
+            **retrieve: further arguments of ``Engine.retrieve``.
+
+        Returns:
+            The answer as it is written: iterate over it for pieces of text; ``.spans`` is there
+            at once, ``.result()`` waits for the end and brings the citations.
+        """
+        found = self._retrieve(question, max_tokens=max_tokens, **retrieve)
+        prompt, spans = fit_prompt(self._llm, question, found, max_tokens)
+        return AnswerStream(self._llm.stream(prompt, max_new_tokens=max_new_tokens), spans)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import regex
+
+from s3_retriever.search.folding import folded
 from s3_retriever.types import Span
 
 __all__ = ["find_citations"]
+
+_WORD = regex.compile(r"[\w\p{M}]+")
 
 
 def find_citations(answer: str, spans: Sequence[Span]) -> tuple[Span, ...]:
@@ -34,4 +39,4 @@ def find_citations(answer: str, spans: Sequence[Span]) -> tuple[Span, ...]:
 
 
 def _content_words(text: str) -> set[str]:
-    return {w for w in re.findall(r"\w+", text.lower()) if len(w) > 3 or w.isdigit()}
+    return {w for w in _WORD.findall(folded(text)) if len(w) > 3 or w.isdigit()}

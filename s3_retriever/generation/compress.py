@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from s3_retriever.arguments import COUNT, SETTINGS, SOME_NAME, TEXT, checked
 from s3_retriever.encoding.scanner import Scanner
 from s3_retriever.errors import InputError
+from s3_retriever.forking import ForkLock
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.retrieval.pipeline import Retriever, check_asked
@@ -16,7 +17,7 @@ from s3_retriever.settings import Mode, RetrieveSettings, Scoring
 from s3_retriever.storage.index import Index
 from s3_retriever.storage.segment_format import text_hash
 from s3_retriever.storage.view import View
-from s3_retriever.types import Document, Span
+from s3_retriever.types import CompressedContext, Document, Span
 from s3_retriever.validation import problem_of
 
 __all__ = ["CompressedContext", "Compressor", "with_edges"]
@@ -41,18 +42,6 @@ def with_edges(settings: RetrieveSettings, max_tokens: int) -> RetrieveSettings:
     n = min(_EDGE_TOKENS, max_tokens // _EDGE_SHARE)
     edges = settings.fusion.model_copy(update={"lead_tokens": n, "tail_tokens": n})
     return settings.model_copy(update={"fusion": edges})
-
-
-@dataclass(frozen=True)
-class CompressedContext:
-    """The parts of a text that a question needs, in the text's order."""
-
-    text: str
-    """The spans; where something is left out between two, a line with three dots."""
-    spans: tuple[Span, ...]
-    """In the order of the text; ``rank`` tells their order of merit."""
-    n_tokens: int
-    """Tokens of :attr:`text`, in the model's count."""
 
 
 class Compressor:
@@ -82,8 +71,16 @@ class Compressor:
         self._llm = llm
         self._profile = profile
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
 
+    @checked(
+        question=TEXT,
+        text=TEXT,
+        max_tokens=COUNT,
+        mode=SOME_NAME,
+        scoring=SOME_NAME,
+        settings=SETTINGS,
+    )
     def compress(
         self,
         question: str,
@@ -115,9 +112,7 @@ class Compressor:
             InputError: the question or the text is empty, or ``max_tokens`` is below 1.
         """
         used = settings or with_edges(self._settings(), max_tokens)
-        if max_tokens < 1:
-            raise InputError(f"max_tokens must be at least 1, not {max_tokens}")
-        check_asked(question, mode, scoring)
+        check_asked(question, mode, scoring, self._llm.window)
         document = Document("context", text)
         if reason := problem_of(document):
             raise InputError(f"the text to compress: {reason}")
@@ -164,7 +159,7 @@ class Compressor:
 class _Kept:
     """A text's codes, once it has been read."""
 
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: ForkLock = field(default_factory=ForkLock)
     view: View | None = None
 
 

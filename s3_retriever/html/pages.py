@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from s3_retriever.html.shown import ShownExplanation, ShownSpan, ShownToken
 
-__all__ = ["explanation_html", "page_html", "result_html", "span_html"]
+__all__ = ["explanation_html", "page_html", "rendered", "result_html", "span_html"]
 
 
 class _Token(NamedTuple):
@@ -46,20 +46,20 @@ def span_html(span: ShownSpan) -> str:
         >>> "a&lt;b:0-4" in span_html(span), "x&lt;y!" in span_html(span)
         (True, True)
     """
-    return _rendered("span.html", span=span, heat=_heat(span.text, span.start, span.tokens))
+    return rendered("span.html", span=span, heat=_heat(span.text, span.start, span.tokens))
 
 
 def result_html(question: str, spans: Sequence[ShownSpan]) -> str:
     """All spans of a result under their question; one scale of colour for all."""
     most = max((token.score for span in spans for token in span.tokens), default=0.0)
     heats = [_heat(span.text, span.start, span.tokens, most) for span in spans]
-    return _rendered("result.html", question=question, items=list(zip(spans, heats, strict=True)))
+    return rendered("result.html", question=question, items=list(zip(spans, heats, strict=True)))
 
 
 def explanation_html(explanation: ShownExplanation) -> str:
     """Heatmap, heads and features of an explanation."""
     span = explanation.span
-    return _rendered(
+    return rendered(
         "explanation.html",
         explanation=explanation,
         heat=_heat(span.text, span.start, explanation.tokens),
@@ -88,7 +88,7 @@ def page_html(
         (doc_id, _marked(text, [s for s in spans if s.doc_id == doc_id], cited_ids))
         for doc_id, text in documents.items()
     ]
-    return _rendered(
+    return rendered(
         "page.html", question=question, answer=answer, links=cited or spans, sources=sources
     )
 
@@ -123,7 +123,8 @@ def _marked(text: str, spans: Iterable[ShownSpan], cited: set[str]) -> list[_Pie
     return [*pieces, _Piece(text[at:])]
 
 
-def _rendered(template: str, **values: Any) -> str:
+def rendered(template: str, **values: Any) -> str:
+    """A template beside this file, filled in; every value is escaped."""
     html: str = _templates().get_template(template).render(values)
     return html
 

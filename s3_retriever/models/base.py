@@ -14,13 +14,16 @@ raises :class:`~s3_retriever.errors.ModelError` (the server is gone), what was a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
-from torch import Tensor
 
-from s3_retriever.models.families import AttentionLayout
 from s3_retriever.types import Tokens
+
+if TYPE_CHECKING:  # clients of a server import what is here, and have no torch
+    from torch import Tensor
+
+    from s3_retriever.models.families import AttentionLayout
 
 __all__ = [
     "Chat",

@@ -14,12 +14,11 @@ import numpy as np
 from jinja2 import TemplateError
 
 from s3_retriever.errors import InputError
+from s3_retriever.quoting import brief, quoted, why
 
 __all__ = ["chat_ids", "check_roles"]
 
 _ROLE = re.compile("[A-Za-z_][A-Za-z0-9_-]{0,31}")
-_SHOWN = 80
-"""Longest part of a refused role that a message quotes."""
 
 _PLACE = "\ue000{}\ue001"
 _PLACES = re.compile("\ue000(\\d+)\ue001")
@@ -44,7 +43,7 @@ def check_roles(messages: Sequence[Mapping[str, str]]) -> None:
         role = message.get("role")
         if not isinstance(role, str) or not _ROLE.fullmatch(role):
             raise InputError(
-                f"{ascii(role)[:_SHOWN]} is no role of a message: a role is a name such as user, "
+                f"{quoted(role)} is no role of a message: a role is a name such as user, "
                 "assistant or system, of at most 32 letters, digits, underscores and hyphens"
             )
 
@@ -82,7 +81,7 @@ def chat_ids(
     try:
         text = tokenizer.apply_chat_template(numbered, tokenize=False, add_generation_prompt=True)
     except TemplateError as e:
-        raise InputError(f"the chat template of {name} refuses this: {e}") from e
+        raise InputError(f"the chat template of {brief(name)} refuses this: {why(e)}") from e
     ids: list[int] = []
     for n, part in enumerate(_PLACES.split(text)):
         if n % 2:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from s3_retriever.models.cache_names import cache_argument, cache_of
+
 __all__ = ["Decoder", "Prefilled", "choose_token"]
 
 
@@ -59,7 +61,7 @@ class Decoder:
                 use_cache=True,
                 logits_to_keep=1,
             )
-        return Prefilled(out.logits[0, -1], out.past_key_values, len(input_ids))
+        return Prefilled(out.logits[0, -1], cache_of(out), len(input_ids))
 
     def continue_from(
         self, read: Prefilled, *, max_new_tokens: int, temperature: float = 0.0
@@ -88,7 +90,7 @@ class Decoder:
             with self._lock, torch.inference_mode():
                 logits = self._model(
                     input_ids=torch.tensor([[token]], device=device),
-                    past_key_values=read.cache,
+                    **cache_argument(self._model, read.cache),
                     position_ids=at[None],
                     cache_position=at,  # else counted from the cache's first layer
                     use_cache=True,
@@ -111,7 +113,10 @@ def choose_token(logits: Tensor, temperature: float) -> int:
     Example:
         >>> choose_token(torch.tensor([0.1, 2.0, 0.3]), 0.0)
         1
+        >>> choose_token(torch.tensor([0.1, 2.0, 0.3]), 1e-300)
+        1
     """
     if temperature <= 0:
         return int(logits.argmax())
-    return int(torch.multinomial((logits.float() / temperature).softmax(-1), 1))
+    below = logits.float() - logits.max()  # a quotient of theirs is never infinitely large
+    return int(torch.multinomial((below / max(temperature, 1e-30)).softmax(-1), 1))

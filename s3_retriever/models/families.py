@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from s3_retriever.errors import ModelError
+from s3_retriever.quoting import quoted
 
 __all__ = ["SUPPORTED", "AttentionLayout", "keys", "layout_of", "queries"]
 
@@ -55,7 +56,7 @@ def layout_of(config: Any) -> AttentionLayout:
     if family not in SUPPORTED:
         known = ", ".join(f"{k} ({v})" for k, v in SUPPORTED.items())
         raise ModelError(
-            f"model family {family!r} is not supported; supported are: {known}. "
+            f"model family {quoted(family)} is not supported; supported are: {known}. "
             "Where a family keeps its queries and keys is one entry in models/families.py."
         )
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads

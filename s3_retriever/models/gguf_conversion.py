@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from s3_retriever.errors import ModelError
+from s3_retriever.models.gguf_header import check_gguf
+from s3_retriever.models.loading import UNREADABLE
 from s3_retriever.models.quiet import quiet_transformers
+from s3_retriever.quoting import brief, why
 
 __all__ = ["convert_gguf"]
+
+_KEPT = ("bos_token", "eos_token", "unk_token", "pad_token", "model_max_length")
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:
@@ -26,32 +32,53 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
     import transformers
     from tokenizers import decoders, models, pre_tokenizers
 
-    arguments: dict[str, object] = {"gguf_file": gguf.name}
+    check_gguf(gguf)
+    arguments: dict[str, object] = {"gguf_file": gguf.name, "trust_remote_code": False}
     if hasattr(transformers, "GgufConfig"):  # transformers after 5.2 keeps GGUF quantised
         arguments["quantization_config"] = transformers.GgufConfig(dequantize=True)
     with quiet_transformers():
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                gguf.parent, gguf_file=gguf.name, trust_remote_code=False
+            )
             model = transformers.AutoModelForCausalLM.from_pretrained(
                 gguf.parent, dtype=torch.float32, **arguments
             )
-        except (ValueError, OSError, KeyError, RuntimeError) as e:
-            raise ModelError(f"{gguf} is not a GGUF model that transformers reads: {e}") from e
+        except UNREADABLE as e:
+            raise ModelError(
+                f"{brief(gguf)} is not a GGUF model that transformers reads: {why(e)}"
+            ) from e
         backend = tokenizer.backend_tokenizer
         if isinstance(backend.pre_tokenizer, pre_tokenizers.ByteLevel):
             # the generic Llama decoder put there turns a real "▁" of the text into a space
             backend.decoder = decoders.ByteLevel()
-        elif isinstance(backend.model, models.Unigram):
+        elif isinstance(backend.model, models.Unigram) or model.config.model_type.startswith(
+            "gemma"
+        ):
             _merge_by_score(tokenizer, gguf)
         model.bfloat16().save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+        _say_no_class(folder / "tokenizer_config.json")
+
+
+def _say_no_class(file: Path) -> None:
+    """Leave in a tokenizer's configuration what no release reads otherwise than another.
+
+    The class that is named there, and its options, make another tokenizer of the same
+    ``tokenizer.json`` in some releases.
+    """
+    said = json.loads(file.read_text(encoding="utf-8"))
+    kept = {name: value for name, value in said.items() if name in _KEPT and value is not None}
+    plain = {"tokenizer_class": "PreTrainedTokenizerFast", **kept}
+    file.write_text(json.dumps(plain, ensure_ascii=False, indent=2), encoding="utf-8")
 
 
 def _merge_by_score(tokenizer: Any, gguf: Path) -> None:
     """Make Gemma's tokenizer the byte-pair one that its SentencePiece scores describe.
 
     transformers (5.2) takes the scores for those of a unigram model, which cuts words elsewhere,
-    and drops them when the tokenizer is saved, which leaves single characters.
+    and drops them when the tokenizer is saved, which leaves single characters; 5.24 takes the
+    names of single bytes for pieces of text.
     """
     from gguf import GGUFReader
     from gguf import TokenType as Kind

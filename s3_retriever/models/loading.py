@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,8 +13,26 @@ from s3_retriever.errors import ModelError
 from s3_retriever.models.families import layout_of
 from s3_retriever.models.quiet import quiet_transformers
 from s3_retriever.models.weights import find_weights
+from s3_retriever.quoting import brief, quoted, why
 
-__all__ = ["best_device", "best_dtype", "load_pretrained"]
+__all__ = ["UNREADABLE", "best_device", "best_dtype", "load_pretrained", "load_tokenizer"]
+
+
+UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    MemoryError,
+    ImportError,
+    struct.error,
+    SafetensorError,
+)
+"""What files that are no model can have transformers and its readers raise on the way."""
 
 
 def load_pretrained(
@@ -40,16 +60,38 @@ def load_pretrained(
     chosen = _usable(device) if device is not None else best_device()
     with quiet_transformers():
         try:
-            config = transformers.AutoConfig.from_pretrained(folder)
+            config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
             layout_of(config.get_text_config())  # before gigabytes are read
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+            tokenizer = load_tokenizer(folder)
             loaded = transformers.AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype or best_dtype(chosen), use_safetensors=True
+                folder,
+                dtype=dtype or best_dtype(chosen),
+                use_safetensors=True,
+                trust_remote_code=False,  # else a folder with code has it ask at the terminal
             )
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as e:
-            raise ModelError(f"{folder} cannot be loaded as a language model: {e}") from e
+        except UNREADABLE as e:
+            raise ModelError(
+                f"{brief(folder)} cannot be loaded as a language model: {why(e)}"
+            ) from e
     module: Any = loaded  # transformers' annotation of .to() does not type-check
     return module.to(chosen), tokenizer
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a model's folder, as its ``tokenizer.json`` says it.
+
+    The class that ``tokenizer_config.json`` names builds another one from the same files where a
+    release of transformers knows better: a GGUF file's, converted by 5.2 and loaded so by 5.24,
+    cuts a text into single letters. What the file holds is the same in all releases.
+
+    Args:
+        folder: in transformers' format.
+    """
+    import transformers
+
+    whole = (folder / "tokenizer.json").exists()
+    loader = transformers.PreTrainedTokenizerFast if whole else transformers.AutoTokenizer
+    return loader.from_pretrained(folder, trust_remote_code=False)
 
 
 def best_device() -> torch.device:
@@ -76,6 +118,6 @@ def _usable(device: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError) as e:
         reason = str(e).splitlines()[0]
         raise ModelError(
-            f"device {str(device)!r} cannot be used: {reason}; try cpu, or leave it out"
+            f"device {quoted(str(device))} cannot be used: {reason}; try cpu, or leave it out"
         ) from e
     return chosen

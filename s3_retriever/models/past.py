@@ -51,7 +51,8 @@ class Past(DynamicCache):
         key_states: Tensor,
         value_states: Tensor,
         layer_idx: int,
-        cache_kwargs: dict[str, Any] | None = None,
+        *others: Any,
+        **named: Any,
     ) -> tuple[Tensor, Tensor]:
         """Keys and values ``(n_texts, n_kv_heads, width + n_new, head_dim)`` of one layer.
 
@@ -59,7 +60,8 @@ class Past(DynamicCache):
             key_states: ``(n_texts, n_kv_heads, n_new, head_dim)``.
             value_states: the same.
             layer_idx: the layer.
-            cache_kwargs: not used.
+            others: what some releases of transformers give besides; not used.
+            named: the same.
         """
         return self._behind(layer_idx, 0, key_states), self._behind(layer_idx, 1, value_states)
 

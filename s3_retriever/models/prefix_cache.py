@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 
 import numpy as np
 from torch import Tensor
+
+from s3_retriever.forking import ForkLock
 
 __all__ = ["DEFAULT_BYTES", "PrefixCache"]
 
@@ -36,7 +37,11 @@ class PrefixCache:
         self._most_bytes = most_bytes
         self._n_bytes = 0
         self._known: OrderedDict[bytes, Tensor] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = ForkLock(awaited=True)
+        self.n_hits = 0
+        """Texts that were asked for and known."""
+        self.n_misses = 0
+        """Texts that were asked for and not known."""
 
     @property
     def most_bytes(self) -> int:
@@ -63,6 +68,9 @@ class PrefixCache:
             found = self._known.get(key)
             if found is not None:
                 self._known.move_to_end(key)
+                self.n_hits += 1
+            else:
+                self.n_misses += 1
             return found
 
     def put(self, ids: np.ndarray, states: Tensor) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from s3_retriever.models.base import QueryReader
@@ -32,7 +34,7 @@ class QueryCache:
         *,
         most_tokens: int,
     ) -> None:
-        """Read ``texts`` now: one padded forward pass for each ``most_tokens`` of them.
+        """Read ``texts`` now, padded, ``most_tokens`` of them together.
 
         Args:
             llm: the resident model.
@@ -61,3 +63,31 @@ class QueryCache:
             layers: must be those that were read.
         """
         return self._known.get(ids.tobytes()) if tuple(layers) == self._layers else None
+
+    def part(self, ids: np.ndarray) -> QueryCache:
+        """What was read for one text: to be sent to another process.
+
+        Args:
+            ids: token ids ``(n_tokens,)`` of it.
+        """
+        made = QueryCache.__new__(QueryCache)
+        made._layers = self._layers
+        key = ids.tobytes()
+        made._known = {key: self._known[key]} if key in self._known else {}
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Plain arrays: no memory is shared with the process that unpickles them."""
+        known = {
+            key: {layer: queries.float().cpu().numpy() for layer, queries in by_layer.items()}
+            for key, by_layer in self._known.items()
+        }
+        return {"_layers": self._layers, "_known": known}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take them, float32 on the CPU."""
+        self._layers = state["_layers"]
+        self._known = {
+            key: {layer: torch.from_numpy(queries) for layer, queries in by_layer.items()}
+            for key, by_layer in state["_known"].items()
+        }

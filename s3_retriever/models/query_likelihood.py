@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from s3_retriever.models.base import Tokenizing
+from s3_retriever.models.cache_names import cache_argument
 from s3_retriever.models.prefix_cache import PrefixCache
 
 __all__ = ["question_log_likelihoods"]
@@ -213,7 +214,7 @@ def _logits(
         input_ids=torch.from_numpy(ids).to(device, torch.long),
         attention_mask=mask[:, None],
         position_ids=torch.from_numpy(positions).to(device),
-        past_key_values=cache,
+        **cache_argument(llm.model, cache),
         use_cache=True,
         logits_to_keep=torch.from_numpy(at).to(device),
     ).logits

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from s3_retriever.forking import ForkLock
 
 __all__ = ["quiet_transformers"]
 
@@ -12,7 +13,7 @@ __all__ = ["quiet_transformers"]
 class _Quiet:
     """What to restore when the last block of :func:`quiet_transformers` is left."""
 
-    lock = threading.Lock()
+    lock = ForkLock()
     depth = 0
     verbosity = 0
     had_bars = False

@@ -13,7 +13,11 @@ from torch import Tensor
 from s3_retriever.models.families import AttentionLayout
 from s3_retriever.models.hooks import Projections, read_projections
 
-__all__ = ["ProjectionReader"]
+__all__ = ["ProjectionReader", "alike"]
+
+_PASS_TOKENS = 32
+"""What a forward pass costs on a CPU beside its tokens, as so many of them: the weights have to be
+read from memory. The model's size does not matter, since tokens cost more with it, too."""
 
 
 class ProjectionReader:
@@ -90,9 +94,51 @@ class ProjectionReader:
     def read_queries(
         self, texts: Sequence[np.ndarray], layers: Sequence[int]
     ) -> dict[int, list[Tensor]]:
-        """See :class:`~s3_retriever.models.base.QueryReader`."""
-        found = self.project(texts, layers, with_keys=False, with_queries=True).queries
-        return {
-            layer: [row[: len(ids)] for row, ids in zip(queries, texts, strict=True)]
-            for layer, queries in found.items()
-        }
+        """See :class:`~s3_retriever.models.base.QueryReader`.
+
+        On a CPU texts of very different lengths are read in several passes: there every token of
+        padding costs as much as one of text.
+        """
+        lengths = [len(ids) for ids in texts]
+        groups = [list(range(len(texts)))]
+        if self._model.device.type == "cpu":
+            groups = alike(lengths, _PASS_TOKENS)
+        by_text: dict[tuple[int, int], Tensor] = {}
+        for group in groups:
+            chunks = [texts[n] for n in group]
+            found = self.project(chunks, layers, with_keys=False, with_queries=True).queries
+            for layer, queries in found.items():
+                for n, row in zip(group, queries, strict=True):
+                    by_text[layer, n] = row[: lengths[n]]
+        return {layer: [by_text[layer, n] for n in range(len(texts))] for layer in layers}
+
+
+def alike(lengths: Sequence[int], pass_tokens: int) -> list[list[int]]:
+    """Texts in groups that together are read with the least work, padding included.
+
+    Args:
+        lengths: of the texts, in tokens.
+        pass_tokens: what one group more costs, as so many tokens.
+
+    Returns:
+        Numbers of texts, each in one group.
+
+    Example:
+        >>> alike([90, 10, 11, 91], 32), alike([90, 10, 11, 91], 256)
+        ([[1, 2], [0, 3]], [[1, 2, 0, 3]])
+    """
+    order = sorted(range(len(lengths)), key=lambda n: lengths[n])
+    # the least work for the first so many texts, and where the last of their groups begins
+    best: list[tuple[int, int]] = [(0, 0)]
+    for end in range(1, len(order) + 1):
+        longest = lengths[order[end - 1]]
+        best.append(
+            min((best[at][0] + pass_tokens + (end - at) * longest, at) for at in range(end))
+        )
+    groups = []
+    end = len(order)
+    while end:
+        begin = best[end][1]
+        groups.append(order[begin:end])
+        end = begin
+    return groups[::-1]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Generating
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from s3_retriever.arguments import COUNT, TEMPERATURE, checked, listed
 from s3_retriever.errors import InputError
 from s3_retriever.models.base import Chat, TextStream
 
@@ -40,6 +42,7 @@ class Reply:
         self._stopped = False
 
     @classmethod
+    @checked(max_tokens=COUNT, temperature=TEMPERATURE)
     def to(
         cls,
         llm: Chat,
@@ -47,24 +50,26 @@ class Reply:
         *,
         max_tokens: int,
         temperature: float = 0.0,
-        stops: Sequence[str] = (),
+        stops: str | Sequence[str] = (),
     ) -> Reply:
         """What ``llm`` says to a conversation; it starts with the first piece taken.
 
         Args:
             llm: the resident model.
-            messages: ``role`` and ``content`` of each.
+            messages: ``role`` and ``content`` of each; at least one.
             max_tokens: most tokens to write.
             temperature: 0 always takes the likeliest token.
-            stops: strings before which the answer ends.
+            stops: strings before which the answer ends, or one.
 
         Raises:
-            InputError: an argument is out of range, or the chat template refuses the roles.
+            InputError: there is nothing to answer, an argument is out of range, or the chat
+                template refuses the roles.
         """
-        if max_tokens < 1:
-            raise InputError(f"max_tokens must be at least 1, not {max_tokens}")
-        if temperature < 0:
-            raise InputError(f"temperature must be at least 0, not {temperature}")
+        if not messages:
+            raise InputError("there are no messages to answer")
+        stops = listed(stops, "stop sequences")
+        if not all(isinstance(stop, str) for stop in stops):
+            raise InputError("a stop sequence must be a string")
         if "" in stops:
             raise InputError("a stop sequence must not be empty")
         prompt = llm.chat_ids(messages)
@@ -73,6 +78,12 @@ class Reply:
 
     def __iter__(self) -> Iterator[str]:
         self._stopped = yield from until_stop(self._written, self._stops)
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        """The same pieces, each taken in a thread: the event loop goes on."""
+        pieces = iter(self)
+        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+            yield piece
 
     @property
     def n_written(self) -> int:

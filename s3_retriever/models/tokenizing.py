@@ -15,6 +15,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from s3_retriever.errors import ModelError
+from s3_retriever.quoting import brief
 from s3_retriever.text import check_text
 from s3_retriever.types import Tokens
 
@@ -45,12 +46,13 @@ class TextTokenizer:
         """
         if not getattr(tokenizer, "is_fast", False):
             raise ModelError(
-                f"the tokenizer of {name} gives no character offsets; a fast tokenizer is needed"
+                f"the tokenizer of {brief(name)} gives no character offsets; a fast tokenizer is "
+                "needed"
             )
         self._tokenizer = tokenizer
         self._name = name
         self._vocabulary = vocabulary
-        self._plain = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        self._plain = Tokenizer.from_str(_all_special(tokenizer.backend_tokenizer.to_str()))
         self._plain.no_truncation()
         self._plain.no_padding()
         self._plain.encode_special_tokens = True  # as the letters they are spelt with
@@ -86,7 +88,9 @@ class TextTokenizer:
         if not bos:
             return ids
         if self._tokenizer.bos_token_id is None:
-            raise ModelError(f"{self._name} has no beginning-of-text token; train with --no-bos")
+            raise ModelError(
+                f"{brief(self._name)} has no beginning-of-text token; train with --no-bos"
+            )
         return np.append(np.int32(self._tokenizer.bos_token_id), ids)
 
     @property
@@ -115,3 +119,15 @@ class TextTokenizer:
         )
         vocabulary = json.dumps(known, ensure_ascii=False)
         return hashlib.sha256(vocabulary.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _all_special(tokenizer: str) -> str:
+    """A tokenizer's JSON in which every added token but white space counts as special.
+
+    ``<think>`` and ``<tool_call>`` steer a model, too, and are not flagged. Runs of white space
+    (Gemma's) are pieces of text.
+    """
+    record = json.loads(tokenizer)
+    for token in record.get("added_tokens", ()):
+        token["special"] = token["special"] or bool(token["content"].strip("\u2581 \t\r\n"))
+    return json.dumps(record)

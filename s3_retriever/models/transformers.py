@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from s3_retriever.models.chat_template import chat_ids
 from s3_retriever.models.decoding import Decoder, Prefilled
 from s3_retriever.models.digest import weights_digest
 from s3_retriever.models.families import AttentionLayout, layout_of
+from s3_retriever.models.forked import ModelLock
 from s3_retriever.models.hooks import Projections
 from s3_retriever.models.loading import load_pretrained
 from s3_retriever.models.prefix_cache import DEFAULT_BYTES, PrefixCache
@@ -22,6 +22,7 @@ from s3_retriever.models.query_likelihood import question_log_likelihoods
 from s3_retriever.models.reading import ProjectionReader
 from s3_retriever.models.streaming import PieceStream, text_pieces
 from s3_retriever.models.tokenizing import TextTokenizer
+from s3_retriever.models.weights import bound_model
 from s3_retriever.types import Tokens
 
 __all__ = ["TransformersModel"]
@@ -70,7 +71,7 @@ class TransformersModel:
         self.name = name
         self._digests: dict[int, str] = {}
         self.layout: AttentionLayout = layout_of(config)
-        self.lock = threading.RLock()
+        self.lock = ModelLock(self.model)
         self.likelihood_cache = PrefixCache(likelihood_cache_bytes)
         self._reader = ProjectionReader(model, self.layout, self.lock)
         self._decoder = Decoder(model, tokenizer, self.lock)
@@ -99,6 +100,7 @@ class TransformersModel:
             ModelError: the weights cannot be found or read, the family is unknown, or the device
                 cannot be used.
         """
+        model = bound_model(model)
         loaded, tokenizer = load_pretrained(model, revision=revision, device=device, dtype=dtype)
         return cls(loaded, tokenizer, model, likelihood_cache_bytes=likelihood_cache_bytes)
 

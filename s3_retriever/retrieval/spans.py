@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,7 @@ import numpy as np
 from s3_retriever.retrieval.density import find_peaks, smooth
 from s3_retriever.settings import DensitySettings, SpanSettings
 from s3_retriever.storage.base import CodeStore
-from s3_retriever.text import whole_words
+from s3_retriever.text import LONGEST_FLAGS, in_flags, whole_words
 from s3_retriever.types import SpanRef, TokenBatch
 
 __all__ = [
@@ -21,7 +22,7 @@ __all__ = [
     "widened_to_words",
 ]
 
-_REACH = 66
+_REACH = 200
 """Characters around a range that decide whether a word is cut (:func:`whole_words`)."""
 
 
@@ -90,6 +91,10 @@ def widened_to_words(store: CodeStore, ref: SpanRef) -> SpanRef:
     """The words that a range touches."""
     low = max(0, ref.start - _REACH)
     text = store.text(SpanRef(ref.doc_id, low, ref.end + _REACH))
+    # two and two, counted from where they begin
+    while low > 0 and ref.start - low < LONGEST_FLAGS and in_flags(text):
+        low = max(0, low - 8 * _REACH)
+        text = store.text(SpanRef(ref.doc_id, low, ref.end + _REACH))
     start, end = whole_words(text, ref.start - low, ref.end - low)
     return SpanRef(ref.doc_id, low + start, low + end)
 
@@ -97,11 +102,10 @@ def widened_to_words(store: CodeStore, ref: SpanRef) -> SpanRef:
 def rows_touching(batch: TokenBatch, ref: SpanRef) -> np.ndarray:
     """``(n,)`` int64: the rows of a batch's tokens that share a character with a span."""
     found = [np.empty(0, dtype=np.int64)]
-    for tokens, rows in batch.parts():
-        if tokens.doc_id == ref.doc_id:
-            first = np.searchsorted(batch.ends[rows], ref.start, side="right")
-            last = np.searchsorted(batch.starts[rows], ref.end)
-            found.append(np.arange(rows.start + first, rows.start + last))
+    for rows in batch.rows_by_document.get(ref.doc_id, ()):
+        first = bisect_right(batch.ends, ref.start, rows.start, rows.stop)
+        last = bisect_left(batch.starts, ref.end, rows.start, rows.stop)
+        found.append(np.arange(first, last))
     return np.concatenate(found)
 
 

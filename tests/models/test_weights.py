@@ -356,6 +356,9 @@ def test_a_gguf_file_is_converted_once(
     assert folder == cache / "models" / sha256_of(file)
     assert {p.name for p in folder.iterdir()} >= {"config.json", "model.safetensors"}
     assert [p.name for p in folder.parent.iterdir()] == [folder.name]  # nothing temporary left
+    said = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert said.pop("tokenizer_class") == "PreTrainedTokenizerFast"  # which no release changes
+    assert set(said) <= {"bos_token", "eos_token", "unk_token", "pad_token", "model_max_length"}
     llm = TransformersModel.load(str(file), dtype=torch.float32)
     assert (llm.layout.n_heads, llm.layout.n_kv_heads) == (4, 2)
 
@@ -392,7 +395,8 @@ def test_sentencepiece_gguf_cuts_text_as_its_scores_say(tmp_path: Path, cache: P
     assert pieces("tin") == ["tin"]  # in, then t+in
     assert pieces(" tin") == ["▁t", "in"]  # ▁t ranks before tin
     assert pieces("  tin\n\nHe") == ["▁▁", "tin", "\n\n", "He"]
-    assert pieces("<start_of_turn>\t") == ["<start_of_turn>", "\t"]
+    steering = pieces("<start_of_turn>\t")  # not flagged special in the file, and yet no text
+    assert "<start_of_turn>" not in steering and steering[-1] == "\t"
     assert pieces("é") == ["<0xC3>", "<0xA9>"]
     assert pieces("<0x41>") == ["<0x4", "1>"]  # not the byte of that name
     text = "Hello world. \t  w  \n\n  é\r\n"

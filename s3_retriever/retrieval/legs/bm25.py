@@ -8,11 +8,13 @@ speaks of often stands in the heading above it, so that counts as its beginning.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from s3_retriever.retrieval.context import LegContext
 from s3_retriever.retrieval.spans import ScoredSpan
+from s3_retriever.retrieval.words import bytes_of_counts
 from s3_retriever.settings import RetrieveSettings
 from s3_retriever.types import SpanRef
 
@@ -36,25 +38,47 @@ class BM25:
     def propose(self, context: LegContext) -> Sequence[ScoredSpan]:
         """The best sentences, best first."""
         words = context.words
+        words.look_up(context.question_words)
         idf = {word: words.idf(word) for word in dict.fromkeys(context.question_words)}
-        found = [(ref, _counts(context, ref)) for ref in context.sentences(context.candidates)]
+        found = [_Sentence.of(context, ref) for ref in context.candidate_sentences]
         if not found:
             return []
-        mean_length = sum(counts.total() for _, counts in found) / len(found) or 1.0
+        mean_length = sum(sentence.length for sentence in found) / len(found) or 1.0
         scores: dict[SpanRef, float] = {}
-        for ref, counts in found:
-            norm = _K1 * (1 - _B + _B * counts.total() / mean_length)
-            shared = [(weight, counts[word]) for word, weight in idf.items() if counts[word]]
+        for sentence in found:
+            shared = [(w, tf) for word, w in idf.items() if (tf := sentence.count(word))]
             if shared:
-                scores[ref] = sum(w * tf * (_K1 + 1) / (tf + norm) for w, tf in shared)
+                norm = _K1 * (1 - _B + _B * sentence.length / mean_length)
+                scores[sentence.ref] = sum(w * tf * (_K1 + 1) / (tf + norm) for w, tf in shared)
         best = sorted(scores.items(), key=lambda item: -item[1])
         return [ScoredSpan(ref, s) for ref, s in best[: context.settings.fusion.bm25_spans]]
 
 
-def _counts(context: LegContext, ref: SpanRef) -> Counter[str]:
-    """Words of a sentence, with those of its heading unless it is the heading itself."""
-    own = context.words.counts(ref)
-    heading = context.headings.of(*context.paragraph_of(ref))
-    if not heading or heading in context.store.text(ref):
-        return own
-    return own + Counter(context.search.words(heading))
+class _Sentence(NamedTuple):
+    """A sentence and its words, with those of its heading unless it is the heading itself."""
+
+    ref: SpanRef
+    own: Mapping[str, int]
+    above: Mapping[str, int]
+    length: int
+
+    @classmethod
+    def of(cls, context: LegContext, ref: SpanRef) -> _Sentence:
+        return context.memory.kept(("bm25", ref), lambda: cls._read(context, ref), lambda _: 0)
+
+    @classmethod
+    def _read(cls, context: LegContext, ref: SpanRef) -> _Sentence:
+        paragraph = context.paragraph_of(ref)
+        heading = context.headings.of(*paragraph)
+        above: Counter[str] = Counter()
+        if heading and heading not in context.store.text(ref):
+            above = context.memory.kept(
+                ("heading's counts", paragraph),
+                lambda: Counter(context.words.of(heading, ref.doc_id)),
+                bytes_of_counts,
+            )
+        own = context.words.counts(ref)
+        return cls(ref, own, above, own.total() + above.total())
+
+    def count(self, word: str) -> int:
+        return self.own.get(word, 0) + self.above.get(word, 0)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from s3_retriever.retrieval.context import LegContext, ParagraphRef
 from s3_retriever.retrieval.fusion import FusedSpan
 from s3_retriever.retrieval.legs.pseudo_relevance_feedback import new_words
-from s3_retriever.retrieval.passages import passage_around
 from s3_retriever.retrieval.spans import ScoredSpan
+from s3_retriever.retrieval.words import bytes_of_counts
 from s3_retriever.settings import RetrieveSettings
 from s3_retriever.types import SpanRef
 
@@ -50,26 +50,34 @@ class Headings:
         looked for among the candidates and in blocks that hold its headings and rare words.
         """
         evidence = _evidence(context)
-        asked = _spaced(context.question_words)
-        read = {paragraph: _text(context, item.ref) for paragraph, item in evidence.items()}
         headings = {paragraph: _heading(context, paragraph) for paragraph in evidence}
         best = max((item.score for item in evidence.values()), default=1.0)
+        read: dict[tuple[SpanRef, str], str] = {}
+
+        def is_named(paragraph: ParagraphRef, heading: str, ref: SpanRef) -> bool:
+            """Whether the passage around a sentence holds a paragraph's heading."""
+            if not heading:
+                return False
+            key = ref, context.words.language(paragraph[0])
+            if key not in read:
+                read[key] = _text(context, *key)
+            return heading in read[key]
+
         found: list[ScoredSpan] = []
         for paragraph, place in _paragraphs(context, evidence, headings).items():
-            heading, text = _heading(context, paragraph), _text(context, place)
+            heading = _heading(context, paragraph)
             linked = 0.0
             for other, item in evidence.items():
                 if other == paragraph:
                     continue
-                if heading and heading in read[other]:
+                if is_named(paragraph, heading, item.ref):
                     linked = max(linked, NAMED_BY_EVIDENCE * item.score / best)
-                elif headings[other] and headings[other] in text:
+                elif is_named(other, headings[other], place):
                     linked = max(linked, NAMES_EVIDENCE * item.score / best)
-            if heading and heading in asked:
+            if heading and heading in _spaced(context.question_words_of(paragraph[0])):
                 linked += NAMED_BY_QUESTION
             if linked > 0:
-                most = context.settings.spans.passage_tokens
-                found += passage_around(context.store, place, most).scored(linked)
+                found += context.passage(place).scored(linked)
         return sorted(found, key=lambda span: -span.score)
 
 
@@ -90,12 +98,13 @@ def _paragraphs(
 ) -> dict[ParagraphRef, SpanRef]:
     """Paragraphs that may be linked, and a sentence of each."""
     words = [word for heading in headings.values() for word in heading.split()]
+    context.words.look_up(w for item in evidence.values() for w in context.words.counts(item.ref))
     words += [word for item in evidence.values() for word in new_words(context, item)]
     blocks = context.settings.pseudo_relevance_feedback.blocks
     hits = context.search.search_words(words, blocks, context.filter)
     proposed = context.store.merged([hit.tokens for hit in hits])
     found: dict[ParagraphRef, SpanRef] = {}
-    for ref in context.sentences([*context.candidates, *proposed]):
+    for ref in context.candidate_sentences + context.sentences(proposed):
         found.setdefault(context.paragraph_of(ref), ref)
     return found
 
@@ -105,17 +114,25 @@ def _heading(context: LegContext, paragraph: ParagraphRef) -> str:
 
     Several words seldom stand together by chance; a single one has to be rare.
     """
-    words = context.search.words(_ASIDE.sub(" ", context.headings.of(*paragraph)))
+    words = context.memory.kept(
+        ("heading's words", paragraph),
+        lambda: context.words.of(_ASIDE.sub(" ", context.headings.of(*paragraph)), paragraph[0]),
+        bytes_of_counts,
+    )
     most = context.settings.pseudo_relevance_feedback.max_df * context.words.n_blocks
     if len(words) == 1 and context.words.document_frequency(words[0]) > max(2.0, most):
         return ""
     return _spaced(words) if words else ""
 
 
-def _text(context: LegContext, ref: SpanRef) -> str:
-    """The words of the passage around a sentence, between spaces."""
-    passage = passage_around(context.store, ref, context.settings.spans.passage_tokens)
-    return _spaced(context.search.words(context.store.text(passage.ref)))
+def _text(context: LegContext, ref: SpanRef, language: str) -> str:
+    """The words of the passage around a sentence, made as those of a language are."""
+    passage = context.passage(ref)
+    return context.memory.kept(
+        ("words", passage.ref, language),
+        lambda: _spaced(context.search.words(context.store.text(passage.ref), language)),
+        len,
+    )
 
 
 def _spaced(words: Sequence[str]) -> str:

@@ -37,7 +37,7 @@ class Passages:
             return []
         found: list[ScoredSpan] = []
         longest = context.settings.spans.passage_tokens
-        for passage in find_passages(context.store, context.ranked(), longest):
+        for passage in find_passages(context.store, context.ranked(), longest, context.memory):
             scores = context.scores[rows_touching(context.batch, passage.ref)]
             best = np.sort(scores)[-context.settings.scoring.best_tokens :]
             if len(best) and best.mean() > 0:

@@ -7,7 +7,7 @@ are looked up as well (pseudo-relevance feedback: Rocchio 1971).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from s3_retriever.retrieval.context import LegContext
@@ -39,18 +39,20 @@ class PseudoRelevanceFeedback:
         paragraph do not score: they share words because they speak of the same.
         """
         settings = context.settings.pseudo_relevance_feedback
-        evidence = [(e, new_words(context, e)) for e in context.ranked()[: settings.evidence]]
+        best_spans = context.ranked()[: settings.evidence]
+        context.words.look_up(w for e in best_spans for w in context.words.counts(e.ref))
+        evidence = [(e, new_words(context, e)) for e in best_spans]
         looked_up = [word for _, weights in evidence for word in weights]
         hits = context.search.search_words(looked_up, settings.blocks, context.filter)
         proposed = context.store.merged([hit.tokens for hit in hits])
         best = max((item.score for item, _ in evidence), default=1.0)
         paragraphs = [context.paragraph_of(item.ref) for item, _ in evidence]
         scores: dict[SpanRef, float] = {}
-        for ref in dict.fromkeys(context.sentences([*context.candidates, *proposed])):
+        for ref in dict.fromkeys(context.candidate_sentences + context.sentences(proposed)):
             words = context.words.counts(ref)
             own = context.paragraph_of(ref)
             shares = [
-                item.score / best * sum(w for word, w in weights.items() if word in words)
+                item.score / best * _shared(weights, words)
                 for (item, weights), paragraph in zip(evidence, paragraphs, strict=True)
                 if paragraph != own
             ]
@@ -64,9 +66,16 @@ def new_words(context: LegContext, evidence: FusedSpan) -> dict[str, float]:
     """Rare words of a span that the question lacks, with their inverse document frequency."""
     words = context.words
     most = max(2.0, context.settings.pseudo_relevance_feedback.max_df * words.n_blocks)
-    asked = set(context.question_words)
+    asked = set(context.question_words_of(evidence.ref.doc_id))
     return {
         word: words.idf(word)
         for word in words.counts(evidence.ref)
         if word not in asked and words.document_frequency(word) <= most
     }
+
+
+def _shared(weights: Mapping[str, float], words: Mapping[str, int]) -> float:
+    """The weights of those words that a sentence has; mostly it has none."""
+    if weights.keys().isdisjoint(words):
+        return 0.0
+    return sum(weight for word, weight in weights.items() if word in words)

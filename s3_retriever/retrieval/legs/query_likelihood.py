@@ -44,7 +44,8 @@ class QueryLikelihood:
         A score is a clamped gain in nats per token of the question.
         """
         store, llm, settings = context.store, context.llm, context.settings
-        surroundings = find_passages(store, context.ranked(), settings.spans.passage_tokens)
+        longest = settings.spans.passage_tokens
+        surroundings = find_passages(store, context.ranked(), longest, context.memory)
         n_asked = llm.count_tokens(context.question)
         passages = within_window(store, surroundings, n_asked, settings.query_likelihood)
         if not passages:

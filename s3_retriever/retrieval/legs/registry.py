@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from s3_retriever.errors import InputError
+from s3_retriever.quoting import quoted
 from s3_retriever.retrieval.legs.base import Leg
 from s3_retriever.retrieval.legs.bm25 import BM25
 from s3_retriever.retrieval.legs.features import Features
@@ -34,7 +35,7 @@ def leg_named(name: str) -> Leg:
         InputError: there is none; lists those that are.
     """
     if name not in _LEGS:
-        raise InputError(f"there is no leg {name!r}; known: {', '.join(_LEGS)}")
+        raise InputError(f"there is no leg {quoted(name)}; known: {', '.join(_LEGS)}")
     return _LEGS[name]
 
 

@@ -14,6 +14,7 @@ from s3_retriever.errors import ProfileError
 from s3_retriever.models.families import AttentionLayout
 from s3_retriever.profiles.card import Head
 from s3_retriever.profiles.profile import Profile
+from s3_retriever.quoting import quoted
 from s3_retriever.retrieval.lazy import lazy
 from s3_retriever.retrieval.query import ProjectedQuestion
 from s3_retriever.retrieval.scoring.base import PartialScores, Totals, strongest
@@ -62,7 +63,7 @@ class QuestionLanes:
         """
         if not profile.card.heads:
             raise ProfileError(
-                f"profile {profile.card.name!r} names no heads, so attention scoring is not "
+                f"profile {quoted(profile.card.name)} names no heads, so attention scoring is not "
                 'available; use scoring="coactivation" or train it with --heads'
             )
         self.key_heads = _key_heads(profile, layout, question)
