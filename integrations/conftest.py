@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from tests.conftest import llm, one_thread, pytest_collection_modifyitems
-from tests.integrations.conftest import engine
+from tests.integrations.conftest import engine, namespace, server
 
-__all__ = ["engine", "llm", "one_thread", "pytest_collection_modifyitems"]
+__all__ = [
+    "engine",
+    "llm",
+    "namespace",
+    "one_thread",
+    "pytest_collection_modifyitems",
+    "server",
+]

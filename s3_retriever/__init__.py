@@ -19,17 +19,19 @@ from typing import TYPE_CHECKING, Any
 
 from s3_retriever.errors import EndogenousError
 from s3_retriever.settings import RetrieveSettings, ScanSettings
-from s3_retriever.types import Answer, Document, Span, TokenScore
+from s3_retriever.types import AddReport, Answer, CompressedContext, Document, Span, TokenScore
 
 if TYPE_CHECKING:
     from langchain_endogenous import EndogenousRetriever
 
-    from s3_retriever.engine import AddReport, CompressedContext, Engine
+    from s3_retriever.client import Client
+    from s3_retriever.engine import Engine
     from s3_retriever.profiles.profile import Profile
 
 __all__ = [
     "AddReport",
     "Answer",
+    "Client",
     "CompressedContext",
     "Document",
     "EndogenousError",
@@ -46,8 +48,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _LAZY = {
-    "AddReport": "s3_retriever.engine",
-    "CompressedContext": "s3_retriever.engine",
+    "Client": "s3_retriever.client",
     "Engine": "s3_retriever.engine",
     "Profile": "s3_retriever.profiles.profile",
     "EndogenousRetriever": "langchain_endogenous",

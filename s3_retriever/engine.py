@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import InstanceOf, TypeAdapter
 
+from s3_retriever.arguments import QUESTIONS, SCAN, SETTINGS, checked
 from s3_retriever.delegation import forwarded, in_thread
 from s3_retriever.encoding.runners import LocalRunner, ScanPlan
 from s3_retriever.encoding.scanner import Scanner
@@ -18,37 +19,45 @@ from s3_retriever.explain.abstain import Abstention
 from s3_retriever.explain.explainer import Explainer
 from s3_retriever.explain.memory import engine_parts, memory_report
 from s3_retriever.explain.result import RetrievalResult
-from s3_retriever.generation.answer import AnswerStream, fit_prompt
+from s3_retriever.forking import ForkLock
+from s3_retriever.generation.answer import Answerer
 from s3_retriever.generation.compress import CompressedContext, Compressor
 from s3_retriever.ingestion import AddReport, Ingestion
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.query_cache import QueryCache
-from s3_retriever.models.transformers import TransformersModel
-from s3_retriever.profiles.cards import DEFAULT_PROFILE
+from s3_retriever.models.shared import shared_model
+from s3_retriever.models.weights import bound_model
+from s3_retriever.paths import bound_place
+from s3_retriever.profiles.cards import DEFAULT_PROFILE, bound_profile
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.retrieval.pipeline import Retriever
 from s3_retriever.retrieval.query import cache_queries
 from s3_retriever.search.filters import Filter
+from s3_retriever.selecting import Selector
 from s3_retriever.settings import Mode, RetrieveSettings, ScanSettings, Scoring
-from s3_retriever.storage.description import describe
 from s3_retriever.storage.documents import Documents
 from s3_retriever.storage.index import Index
-from s3_retriever.storage.namespaces import check_namespace, namespace_folder, namespaces_in
-from s3_retriever.types import Document, Span
+from s3_retriever.storage.namespaces import check_namespace
+from s3_retriever.storage.stores import files_of, open_documents
+from s3_retriever.types import Span
 
 __all__ = ["AddReport", "CompressedContext", "Engine"]
+
+_PROFILE: TypeAdapter[Any] = TypeAdapter(InstanceOf[Profile])
 
 
 class Engine:
     """Reads documents once with a language model and retrieves with its own attention.
 
     Example:
+        >>> from s3_retriever import Document
         >>> engine = Engine.from_profile("smollm2-135m-instruct")
         >>> report = engine.add([Document("cats", "Cats sleep most of the day. Dogs bark.")])
         >>> engine.retrieve("How long do cats sleep?", max_tokens=8)[0].text
         'Cats sleep most of the day.'
     """
 
+    @checked(profile=_PROFILE, scan=SCAN, retrieve=SETTINGS)
     def __init__(
         self,
         llm: LanguageModel,
@@ -63,7 +72,9 @@ class Engine:
         Args:
             llm: the resident model.
             profile: made for that model.
-            path: the index's folder, created if need be; ``None`` keeps the index in memory.
+            path: the index's folder, created if need be; ``None`` keeps the index in memory. A
+                relative one, here and in all methods, is bound to the working directory of now.
+                Or a ``postgresql://`` URL (docs/postgres.md).
             scan: chunk and batch sizes.
             retrieve: defaults of every stage between a question and its spans.
 
@@ -72,6 +83,7 @@ class Engine:
             IndexStorageError: the folder cannot be used or is damaged.
             IndexMismatchError: the index was written with another profile or by a model of other
                 weights.
+            InputError: an argument of another type.
         """
         profile.check_llm(llm)
         self.llm = llm
@@ -79,19 +91,20 @@ class Engine:
         self.scan_settings = scan or ScanSettings()
         self.retrieve_settings = retrieve or profile.default_settings
         weights = llm.weights_digest(profile.layers[-1])
-        folder = Path(path) if path is not None else None
-        self.documents = Documents(Index(folder, profile.card, weights))
+        self.documents = open_documents(path, profile.card, weights)
         self._scanner = Scanner(llm, profile, self.scan_settings)
         self._ingestion = Ingestion(self.documents, LocalRunner(self._scanner), self._plan)
         self._retriever = Retriever(llm, profile)
         self._namespaces: dict[str, Engine] = {}
-        self._namespace_lock = threading.Lock()
+        self._namespace_lock = ForkLock()
         self.abstention: Abstention | None = None
         """Leaves the result empty where nothing relevant is there; off by default."""
         self._source: dict[str, Any] = {"profile": profile.card.name, "model": llm.name}
         self._compressor = Compressor(
             self._retriever, self._scanner, llm, profile, settings=lambda: self.retrieve_settings
         )
+        self._selector = Selector(llm, lambda: self._aside())
+        self._answerer = Answerer(llm, self.retrieve)
         self._explainer = Explainer(
             llm,
             profile,
@@ -115,9 +128,11 @@ class Engine:
     ) -> Engine:
         """Load the model that a profile is for, and open or create an index.
 
+        Engines of one process that are made so from the same weights share them.
+
         Args:
             profile: a shipped name or a profile's folder.
-            path: the index's folder; ``None`` keeps the index in memory.
+            path: the index's folder or ``postgresql://`` URL; ``None`` keeps it in memory.
             model: other weights of the same model: a hub id, a folder or a ``.gguf`` file.
             device: by default the first GPU, else the CPU.
             dtype: by default bfloat16 where the hardware has it, else float32.
@@ -130,25 +145,26 @@ class Engine:
             IndexStorageError: the folder cannot be used or is damaged.
             IndexMismatchError: the index was written with another profile.
         """
+        path = bound_place(path) if path is not None else None
+        profile, model = bound_profile(profile), bound_model(model) if model else model
         loaded = Profile.load(profile)
         revision = loaded.card.revision if model is None else None
-        llm = TransformersModel.load(
+        llm = shared_model(
             model or loaded.card.model, revision=revision, device=device, dtype=dtype
         )
         engine = cls(llm, loaded, path, scan=scan, retrieve=retrieve)
-        engine._source = {"profile": str(profile), "model": model}
+        engine._source = {"profile": profile, "model": model}
         return engine
 
     def to_config(self) -> dict[str, Any]:
         """What :meth:`from_config` needs to make this engine again: JSON values, no weights.
 
         An index in memory is not in it; neither are the device and dtype, which belong to a
-        machine.
+        machine, nor the password of a URL: libpq reads that from ``PGPASSWORD`` or a ``.pgpass``.
         """
-        folder = self.index.folder
         return EngineConfig(
             **self._source,
-            path=str(folder) if folder else None,
+            path=self.documents.location,
             scan=self.scan_settings,
             retrieve=self.retrieve_settings,
         ).model_dump(mode="json")
@@ -171,18 +187,23 @@ class Engine:
         Raises:
             EndogenousError: as :meth:`from_profile`.
         """
-        checked = EngineConfig.model_validate(config)
-        return cls.from_profile(**dict(checked), device=device, dtype=dtype)
+        read = EngineConfig.read(config)
+        return cls.from_profile(**dict(read), device=device, dtype=dtype)
 
     def _plan(self) -> ScanPlan:
         """What a runner elsewhere needs to read documents as this engine does."""
-        described = self.llm.describe()
-        return ScanPlan(**self._source, settings=self.scan_settings, dtype=str(described["dtype"]))
+        return ScanPlan(
+            **self._source,
+            settings=self.scan_settings,
+            dtype=str(self.llm.describe()["dtype"]),
+            weights=self.llm.weights_digest(self.profile.layers[-1]),
+        )
 
     def namespace(self, name: str) -> Engine:
         """An engine around the same model whose index is its own: nothing is shared or found.
 
-        Its index lies in this one's folder. Snapshots and bundles hold one namespace.
+        Its index lies in this one's folder, or in a schema beside this one's. Snapshots and
+        bundles hold one namespace.
 
         Args:
             name: 1 to 64 of a-z, 0-9, ``-`` and ``_``.
@@ -194,12 +215,10 @@ class Engine:
         check_namespace(name)
         with self._namespace_lock:
             if name not in self._namespaces:
-                folder = self.index.folder
-                path = namespace_folder(folder, name) if folder else None
-                self._namespaces[name] = self._aside(path)
+                self._namespaces[name] = self._aside(self.documents.namespace(name))
             return self._namespaces[name]
 
-    def _aside(self, path: Path | None = None) -> Engine:
+    def _aside(self, path: str | Path | None = None) -> Engine:
         """An engine around the same model, with an index of its own."""
         scan, retrieve = self.scan_settings, self.retrieve_settings
         engine = Engine(self.llm, self.profile, path, scan=scan, retrieve=retrieve)
@@ -208,8 +227,7 @@ class Engine:
 
     def namespaces(self) -> list[str]:
         """Names of the namespaces that hold something or were asked for, sorted."""
-        folder = self.index.folder
-        return sorted({*self._namespaces, *(namespaces_in(folder) if folder else ())})
+        return sorted({*self._namespaces, *self.documents.namespaces()})
 
     def retrieve(
         self,
@@ -273,8 +291,9 @@ class Engine:
         threshold = self.abstention
         return threshold is not None and not threshold.relevant(self.llm, question, spans)
 
-    def retrieve_batch(self, questions: Sequence[str], **arguments: Any) -> list[RetrievalResult]:
-        """Spans for each question; all questions are projected in one padded forward pass.
+    @checked(questions=QUESTIONS)
+    def retrieve_batch(self, questions: Iterable[str], **arguments: Any) -> list[RetrievalResult]:
+        """Spans for each question; all questions are projected together, padded.
 
         What mode ``hybrid`` reads afterwards is a question's own, and read for each. In bfloat16
         padding rounds differently: spans of nearly the same score may change places.
@@ -291,6 +310,7 @@ class Engine:
             self.retrieve(question, query_cache=query_cache, **arguments) for question in questions
         ]
 
+    @checked(questions=QUESTIONS)
     def cache_queries(self, questions: Iterable[str]) -> QueryCache:
         """Read questions together, for a :meth:`retrieve` of each that follows.
 
@@ -298,50 +318,6 @@ class Engine:
         """
         most_tokens = self.scan_settings.batch_tokens
         return cache_queries(self.llm, self.profile.card, questions, most_tokens)
-
-    def select(
-        self, question: str, documents: Iterable[Document | str], **arguments: Any
-    ) -> RetrievalResult:
-        """The spans of a few documents that a question needs; the index is not touched.
-
-        The documents are read for this question and forgotten.
-
-        Args:
-            question: plain text.
-            documents: as of :meth:`add`.
-            **arguments: of :meth:`retrieve`.
-
-        Raises:
-            InputError: as :meth:`add` and :meth:`retrieve`.
-        """
-        aside = self._aside()
-        aside.add(documents)
-        return aside.retrieve(question, **arguments)
-
-    def answer(
-        self,
-        question: str,
-        *,
-        max_tokens: int = 512,
-        max_new_tokens: int = 128,
-        **retrieve: Any,
-    ) -> AnswerStream:
-        """Retrieve spans and let the same model answer from them.
-
-        Args:
-            question: plain text.
-            max_tokens: budget of the evidence, counted in the chat template that is used: with
-                the numbers and empty lines around the spans. The best span is always there.
-            max_new_tokens: longest answer.
-            **retrieve: further arguments of :meth:`retrieve`.
-
-        Returns:
-            The answer as it is written: iterate over it for pieces of text; ``.spans`` is there
-            at once, ``.result()`` waits for the end and brings the citations.
-        """
-        found = self.retrieve(question, max_tokens=max_tokens, **retrieve)
-        prompt, spans = fit_prompt(self.llm, question, found, max_tokens)
-        return AnswerStream(self.llm.stream(prompt, max_new_tokens=max_new_tokens), spans)
 
     def memory_report(self, **others: Any) -> dict[str, int]:
         """Bytes: the passages that the model keeps, weights, and what ``others`` add to them.
@@ -353,16 +329,37 @@ class Engine:
 
     def info(self) -> dict[str, Any]:
         """What is in the index and in memory: counts, bytes by part, the profile."""
-        view = self.documents.view
-        return describe(self.index.folder, view.snapshot) | {
+        return self.documents.describe() | {
             "model": self.llm.name,
             **self.llm.describe(),
         }
 
+    def prepare(self, query_cache: QueryCache) -> None:
+        """Let a forked child retrieve with queries that were read elsewhere, without the model.
+
+        Args:
+            query_cache: of :attr:`null_question`, read by :meth:`cache_queries` and pickled.
+        """
+        self._retriever.prepare(self.retrieve_settings, query_cache)
+
+    @property
+    def null_question(self) -> str | None:
+        """The content-free question whose attention is subtracted from that of every other."""
+        return self.retrieve_settings.scoring.null_question
+
+    @property
+    def default_mode(self) -> Mode:
+        """The mode of a question that names none."""
+        return self._retriever.default_mode
+
     @property
     def index(self) -> Index:
-        """Where documents are kept."""
-        return self.documents.index
+        """The files that documents are kept in.
+
+        Raises:
+            IndexStorageError: they lie in a database.
+        """
+        return files_of(self.documents)
 
     @property
     def generator(self) -> LanguageModel:
@@ -371,6 +368,8 @@ class Engine:
         return self.llm
 
     add = forwarded("_ingestion", Ingestion.add)
+    select = forwarded("_selector", Selector.select)
+    answer = forwarded("_answerer", Answerer.answer)
     compress = forwarded("_compressor", Compressor.compress)
     explain = forwarded("_explainer", Explainer.explain)
     why_not = forwarded("_explainer", Explainer.why_not)
@@ -381,6 +380,7 @@ class Engine:
     # what takes no model
     refresh = forwarded("documents", Documents.refresh)
     get = forwarded("documents", Documents.get)
+    get_many = forwarded("documents", Documents.get_many)
     ids = forwarded("documents", Documents.ids)
     __contains__ = forwarded("documents", Documents.__contains__)
     __len__ = forwarded("documents", Documents.__len__)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Mapping
+from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from s3_retriever.errors import InputError
+from s3_retriever.quoting import brief
 from s3_retriever.settings import RetrieveSettings, ScanSettings
 
 __all__ = ["EngineConfig"]
@@ -24,8 +29,23 @@ class EngineConfig(BaseModel):
     model: str | None = None
     """Other weights of the profile's model."""
     path: str | None = None
-    """The index's folder; ``None`` is one in memory, whose documents are not in here."""
+    """The index's folder, or its URL without a password; ``None`` is one in memory, whose documents
+    are not in here."""
     scan: ScanSettings = ScanSettings()
     """Chunk and batch sizes."""
     retrieve: RetrieveSettings | None = None
     """Every stage's settings; ``None``: the profile's."""
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any]) -> EngineConfig:
+        """What was written down before.
+
+        Raises:
+            InputError: it is no engine's; names the field.
+        """
+        try:
+            return cls.model_validate(config)
+        except ValidationError as e:
+            first = e.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the whole"
+            raise InputError(f"this is no engine's config: {brief(where)}: {first['msg']}") from e

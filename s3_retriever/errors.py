@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from s3_retriever.quoting import one_line
+
 __all__ = [
     "EndogenousError",
     "IndexLockedError",
@@ -10,11 +12,20 @@ __all__ = [
     "InputError",
     "ModelError",
     "ProfileError",
+    "RunnerError",
+    "ServerError",
 ]
 
 
 class EndogenousError(Exception):
-    """Base class of every error raised on purpose by this library."""
+    """Base class of every error raised on purpose by this library.
+
+    Its message is printable and on one line, whatever it quotes.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        """Say what is wrong, and what to do."""
+        super().__init__(one_line(message))
 
 
 class InputError(EndogenousError, ValueError):
@@ -29,6 +40,10 @@ class ProfileError(EndogenousError):
     """A profile that is missing, damaged, or made for another model."""
 
 
+class RunnerError(EndogenousError):
+    """Processes elsewhere, which should read documents, that cannot be reached or started."""
+
+
 class IndexStorageError(EndogenousError):
     """An index folder that cannot be read or written, or whose files are damaged."""
 
@@ -39,3 +54,21 @@ class IndexMismatchError(IndexStorageError):
 
 class IndexLockedError(IndexStorageError):
     """An index that another process is writing to at this moment."""
+
+
+class ServerError(EndogenousError):
+    """A server that cannot be reached, refuses a token, has too much to do, or made a mistake."""
+
+    def __init__(
+        self, message: str, *, status: int | None = None, request_id: str | None = None
+    ) -> None:
+        """Say what is wrong.
+
+        Args:
+            message: for people.
+            status: of HTTP, if there was a response.
+            request_id: under which the server's log has the request.
+        """
+        super().__init__(message)
+        self.status = status
+        self.request_id = request_id

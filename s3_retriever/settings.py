@@ -93,14 +93,28 @@ class Weights(Mapping[str, float]):
 
 
 _WeightsField = Annotated[
-    Mapping[str, Annotated[float, Field(ge=0)]],
+    Mapping[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]],
     AfterValidator(Weights),
     PlainSerializer(dict, return_type=dict[str, float]),
 ]
 
 
+_MOST = 2**31 - 1
+"""Of every whole number: what counts and sizes are in all that is beneath the settings."""
+
+
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+    @model_validator(mode="after")
+    def _bounded(self) -> _Settings:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, int) and value > _MOST:
+                raise ValueError(f"{name} is more than {_MOST}")
+        return self
 
 
 class SaeSettings(_Settings):

@@ -10,11 +10,36 @@ from typing import Any
 import numpy as np
 
 from s3_retriever.errors import InputError
+from s3_retriever.quoting import quoted
+from s3_retriever.segmentation.lines import PlainLines, first_line, plain_lines
 from s3_retriever.segmentation.units import passages_of, sections_of
-from s3_retriever.segmentation.words import separate_ideographs, trimmed, whole_words
+from s3_retriever.segmentation.words import (
+    LONGEST_FLAGS,
+    fitting_end,
+    in_flags,
+    long_words,
+    separate_ideographs,
+    trimmed,
+    whole_pieces,
+    whole_words,
+)
 from s3_retriever.types import TextBounds
 
-__all__ = ["check_text", "find_bounds", "language_of", "separate_ideographs", "whole_words"]
+__all__ = [
+    "LONGEST_FLAGS",
+    "check_text",
+    "find_bounds",
+    "first_line",
+    "fitting_end",
+    "in_flags",
+    "language_code",
+    "language_of",
+    "long_words",
+    "plain_lines",
+    "separate_ideographs",
+    "whole_pieces",
+    "whole_words",
+]
 
 
 def check_text(text: str) -> None:
@@ -27,7 +52,7 @@ def check_text(text: str) -> None:
         text.encode("utf-8")
     except UnicodeEncodeError as e:
         raise InputError(
-            f"character {e.start} is a lone surrogate ({text[e.start]!r}); "
+            f"character {e.start} is a lone surrogate ({quoted(text[e.start])}); "
             "decode the source with errors='replace'"
         ) from e
 
@@ -39,11 +64,16 @@ def language_of(metadata: Mapping[str, Any]) -> str:
         >>> language_of({"language": "de-AT"}), language_of({})
         ('de', 'en')
     """
+    return language_code(metadata) or "en"
+
+
+def language_code(metadata: Mapping[str, Any]) -> str | None:
+    """The code that ``language`` or ``lang`` of some metadata begins with, if one does."""
     for field in ("language", "lang"):
         named = metadata.get(field)
         if isinstance(named, str) and (code := re.match("[A-Za-z]{2,3}(?![A-Za-z])", named)):
             return code[0].lower()
-    return "en"
+    return None
 
 
 def find_bounds(text: str, language: str = "en") -> TextBounds:
@@ -67,13 +97,14 @@ def find_bounds(text: str, language: str = "en") -> TextBounds:
         >>> bounds.sentences.tolist(), bounds.paragraphs.tolist()
         ([[0, 9], [10, 20], [25, 31]], [[0, 20], [25, 31]])
     """
+    plain = plain_lines(text)
     sentences: list[tuple[int, int]] = []
     paragraphs: list[tuple[int, int]] = []
-    for section in sections_of(text, language):
+    for section in sections_of(plain.text, language):
         units = (unit.at for unit in section.units)
-        sentences += _ranges(text, units, section.end)
-        paragraphs += _ranges(text, passages_of(text, section), section.end)
-    return TextBounds(_as_array(sentences), _as_array(paragraphs))
+        sentences += _ranges(plain.text, units, section.end)
+        paragraphs += _ranges(plain.text, passages_of(plain.text, section), section.end)
+    return TextBounds(_as_array(plain, sentences), _as_array(plain, paragraphs))
 
 
 def _ranges(text: str, starts: Iterable[int], end: int) -> Iterator[tuple[int, int]]:
@@ -83,5 +114,6 @@ def _ranges(text: str, starts: Iterable[int], end: int) -> Iterator[tuple[int, i
             yield found
 
 
-def _as_array(bounds: list[tuple[int, int]]) -> np.ndarray:
-    return np.array(bounds, dtype=np.uint32).reshape(-1, 2)
+def _as_array(plain: PlainLines, bounds: list[tuple[int, int]]) -> np.ndarray:
+    places = np.array(bounds, dtype=np.int64).reshape(-1, 2)
+    return plain.original(places).astype(np.uint32)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,12 @@ import numpy as np
 from s3_retriever.html import span_html
 
 __all__ = [
+    "AddReport",
     "Answer",
+    "CompressedContext",
     "Document",
     "EncodedDocument",
+    "FailedDocument",
     "Metadata",
     "Span",
     "SpanRef",
@@ -124,6 +129,14 @@ class TokenBatch:
         """Number of tokens."""
         return len(self.starts)
 
+    @cached_property
+    def rows_by_document(self) -> Mapping[str, Sequence[slice]]:
+        """Where the tokens of each document's ranges stand in the arrays."""
+        found: dict[str, list[slice]] = {}
+        for tokens, rows in self.parts():
+            found.setdefault(tokens.doc_id, []).append(rows)
+        return found
+
     def parts(self) -> Iterator[tuple[TokenRange, slice]]:
         """Each range and where its tokens stand in the arrays."""
         at = 0
@@ -149,13 +162,14 @@ class TextBounds:
 
     def sentences_over(self, start: int, end: int) -> list[tuple[int, int]]:
         """The sentences that share a character with ``start`` to ``end``."""
-        first = int(np.searchsorted(self.sentences[:, 1], start, side="right"))
-        last = int(np.searchsorted(self.sentences[:, 0], end, side="left"))
-        return [(int(a), int(b)) for a, b in self.sentences[first:last]]
+        # numpy would copy all bounds first, to compare them as another type
+        first = bisect_right(self.sentences[:, 1], start)
+        last = bisect_left(self.sentences[:, 0], end, first)
+        return [(a, b) for a, b in self.sentences[first:last].tolist()]
 
     def paragraph_of(self, position: int) -> int:
         """Number of the last paragraph that begins at or before a character, or -1."""
-        return int(np.searchsorted(self.paragraphs[:, 0], position, side="right")) - 1
+        return bisect_right(self.paragraphs[:, 0], position) - 1
 
 
 @dataclass(frozen=True)
@@ -176,6 +190,15 @@ class EncodedDocument:
     def __len__(self) -> int:
         """Number of tokens."""
         return len(self.starts)
+
+
+@dataclass(frozen=True)
+class FailedDocument:
+    """A document that could not be read, in place of its codes."""
+
+    doc_id: str
+    reason: str
+    """For people; holds nothing of the text."""
 
 
 @dataclass(frozen=True)
@@ -257,3 +280,33 @@ class Answer:
     text: str
     spans: tuple[Span, ...]
     citations: tuple[Span, ...]
+
+
+@dataclass(frozen=True)
+class AddReport:
+    """What became of the documents of one ``add``."""
+
+    added: tuple[str, ...] = ()
+    """Ids that were new."""
+    updated: tuple[str, ...] = ()
+    """Ids whose text or metadata changed."""
+    unchanged: tuple[str, ...] = ()
+    """Ids whose text and metadata were in the index already; nothing was read."""
+    skipped: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Reason by id (or by position, for a document without a usable id)."""
+    tokens_scanned: int = 0
+    """Tokens the model read."""
+    ids: tuple[str | None, ...] = ()
+    """The id of each document that was given, in order; ``None`` for one that was left out."""
+
+
+@dataclass(frozen=True)
+class CompressedContext:
+    """The parts of a text that a question needs, in the text's order."""
+
+    text: str
+    """The spans; where something is left out between two, a line with three dots."""
+    spans: tuple[Span, ...]
+    """In the order of the text; ``rank`` tells their order of merit."""
+    n_tokens: int
+    """Tokens of :attr:`text`, in the model's count."""

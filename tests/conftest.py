@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -9,15 +10,27 @@ import torch
 from hypothesis import settings
 
 from s3_retriever.models.transformers import TransformersModel
+from tests.postgres import Server
 
 settings.register_profile("steady", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("steady")
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: more threads wait for each other
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def llm() -> TransformersModel:
     """The real SmolLM2, once."""
     return TransformersModel.load("HuggingFaceTB/SmolLM2-135M-Instruct")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server, once; whoever uses it takes a schema of its own."""
+    server = Server().start()
+    yield server
+    server.remove()
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ def test_a_reader(tmp_path: Path) -> None:
     (tmp_path / "odd.csv").write_bytes(b"\xff")
     assert read_files([tmp_path]).passed_over == 2
     follow("Add a reader")
-    files = read_files([tmp_path])
+    files = read_files([tmp_path], root=tmp_path)
     assert [(d.id, d.text) for d in files.documents] == [("oil.csv", "year\tprice\n1973\t1,5")]
     assert "save it as UTF-8" in files.skipped[str(tmp_path / "odd.csv")]
 

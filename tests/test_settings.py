@@ -156,3 +156,31 @@ def test_weights() -> None:
     assert weights != Weights()
     with pytest.raises(KeyError):
         weights["features"]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_numbers_that_are_none_are_refused(number: float) -> None:
+    for settings in (
+        {"fusion": {"paragraph_weight": number}},
+        {"fusion": {"weights": {"bm25": number}}},
+        {"spans": {"threshold": number}},
+        {"pseudo_relevance_feedback": {"max_df": number}},
+    ):
+        with pytest.raises(ValidationError):
+            RetrieveSettings.model_validate(settings)
+
+
+@pytest.mark.parametrize("number", [2**31, 10**30, 10**400])
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [
+        ("candidates", "features_alone"),
+        ("density", "kernel"),
+        ("spans", "max_tokens"),
+        ("fusion", "bm25_spans"),
+        ("query_likelihood", "passages"),
+    ],
+)
+def test_counts_beyond_all_use_are_refused(part: str, field: str, number: int) -> None:
+    with pytest.raises(ValidationError, match="is more than"):
+        RetrieveSettings.model_validate({part: {field: number}})

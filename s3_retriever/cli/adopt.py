@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -13,7 +12,9 @@ from rich.table import Table
 from s3_retriever.cli.calibrate import read_texts
 from s3_retriever.cli.display import console, progress_bar
 from s3_retriever.cli.learning import print_line
+from s3_retriever.cli.options import recorded_command
 from s3_retriever.errors import InputError
+from s3_retriever.profiles.cards import shipped_profiles
 
 __all__ = ["adopt"]
 
@@ -32,6 +33,13 @@ def adopt(
     minutes: Annotated[
         Optional[float],
         typer.Option(help="About how long it may take. Default: 6 to 20, by the model's size."),
+    ] = None,
+    layers: Annotated[
+        Optional[int],
+        typer.Option(
+            help="Look for heads in so many of the first layers only: what is read costs time with "
+            "every layer. Default: the first two thirds."
+        ),
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the profile. Default: the folder's.")] = "",
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
@@ -71,6 +79,8 @@ def adopt(
 
         def progress(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
+                if not bar.console.is_terminal:  # no bar is drawn there: say at least what is done
+                    bar.console.print(f"{stage}: {total:,}")
                 tasks[stage] = bar.add_task(stage, total=total, note="")
             bar.update(tasks[stage], completed=done, total=total)
 
@@ -80,7 +90,8 @@ def adopt(
             out,
             minutes=limit,
             name=name or out.name,
-            command=shlex.join(["s3-retriever", *sys.argv[1:]]),
+            command=recorded_command(sys.argv[1:]),
+            layers=layers,
             seed=seed,
             on_plan=plan_line,
             on_progress=progress,
@@ -93,7 +104,12 @@ def adopt(
     print_line("Heads: " + ", ".join(f"{h.layer}.{h.head} x {h.weight:.2f}" for h in card.heads))
     (mode,) = card.presets.values()
     print_line(f"Recommended on this device: mode {mode}; {found.report['why']}")
-    print_line(f"Wrote {out}. Use it with --profile {out}")
+    print_line(f"Wrote {out}. Use it with --profile {_told(out)}")
+
+
+def _told(out: Path) -> str:
+    """A folder as ``--profile`` takes it: a shipped profile's bare name would mean that one."""
+    return f"./{out}" if str(out) in shipped_profiles() else str(out)
 
 
 def _show_layers(rows: list[dict[str, Any]]) -> None:

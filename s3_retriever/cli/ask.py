@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from s3_retriever.cli.display import answer_sources, console, print_json, stream_answer
-from s3_retriever.cli.opening import open_engine
+from s3_retriever.cli.opening import open_engine, place_of, shown
 from s3_retriever.cli.options import (
     BudgetOption,
     DeviceOption,
@@ -24,7 +24,6 @@ from s3_retriever.cli.options import (
     ScoringOption,
     parse_filter,
 )
-from s3_retriever.storage.namespaces import namespace_folder
 
 __all__ = ["ask"]
 
@@ -46,8 +45,8 @@ def ask(
 ) -> None:
     """Answer a question from the spans found for it, and name them."""
     metadata = parse_filter(condition)
-    folder = namespace_folder(folder, namespace)
-    engine = open_engine(folder, profile, model, device)
+    place = place_of(folder, namespace)
+    engine = open_engine(place, profile, model, device)
     started = time.perf_counter()
     stream = engine.answer(
         question,
@@ -67,7 +66,7 @@ def ask(
     print_json(
         {
             "question": question,
-            "index": str(folder),
+            "index": shown(place),
             "profile": engine.profile.card.name,
             "answer": answer.text,
             "citations": [span.id for span in answer.citations],

@@ -10,10 +10,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from s3_retriever.cli.display import console, errors, progress_bar, visible, waiting
+from s3_retriever.cli.display import console, errors, progress_bar, waiting
 from s3_retriever.cli.learning import learn_adapter, learn_fusion, print_line, say_written
 from s3_retriever.cli.options import DeviceOption, ModelOption
 from s3_retriever.errors import InputError
+from s3_retriever.quoting import brief
 
 if TYPE_CHECKING:
     from s3_retriever.engine import Engine
@@ -77,7 +78,7 @@ def calibrate(
     if out:
         refuse_folder(out)
     if json_out and not json_out.absolute().parent.is_dir():
-        raise InputError(f"{json_out} cannot be written: its folder does not exist")
+        raise InputError(f"{brief(json_out)} cannot be written: its folder does not exist")
     if distill and fusion:
         raise InputError("give either --distill or --fusion; each makes a profile for the other")
     if fusion and data is None:
@@ -137,7 +138,7 @@ def read_texts(path: Path) -> list[str]:
 
     files = read_files([path])
     for name, reason in files.skipped.items():
-        errors.print(Text(f"skipped {visible(name)}: {reason}", "yellow"), soft_wrap=True)
+        errors.print(Text(f"skipped {brief(name)}: {reason}", "yellow"), soft_wrap=True)
     return [document.text for document in files.documents]
 
 

@@ -23,11 +23,11 @@ from s3_retriever.cli.display import (
     legend,
     span_panels,
     stream_answer,
-    visible,
 )
 from s3_retriever.cli.index import add_with_bar, read_in
 from s3_retriever.cli.opening import open_engine
 from s3_retriever.cli.options import DeviceOption, ModelOption, ProfileOption
+from s3_retriever.quoting import one_line
 from s3_retriever.readers import read_files
 from s3_retriever.types import Document, Span
 
@@ -90,7 +90,9 @@ def demo(
         f"The known answer stood in the spans of {ours} of {len(hits)} questions; with BM25 alone, "
         f"{words} of {len(hits)}. These few were picked for a demo; the README has measurements."
     )
-    _say(f"The index is in {index}; {read_in(report, seconds)}. Try:")
+    # On a line of its own that is never broken: a broken path cannot be copied.
+    where = f"The index is in {index}; {read_in(report, seconds)}. Try:"
+    console.print(Text(one_line(where)), soft_wrap=True)
     more = f" --profile {profile}" if profile else ""
     for command in (
         f's3-retriever search "What lives in the river?" --index {index}{more}',
@@ -102,7 +104,7 @@ def demo(
 
 def sample_documents() -> list[Document]:
     """The articles that come with the package."""
-    return list(read_files(sorted(_samples().glob("*.txt"))).documents)
+    return list(read_files(sorted(_samples().glob("*.txt")), root=_samples()).documents)
 
 
 def sample_text() -> str:
@@ -162,4 +164,4 @@ def _column(title: str, spans: Sequence[Span], has_answer: bool) -> Group:
 
 
 def _say(message: str, style: str = "") -> None:
-    console.print(Text(visible(message), style))
+    console.print(Text(one_line(message), style))

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 import typer
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
@@ -20,6 +20,7 @@ from rich.progress import Progress
 from rich.text import Text
 
 from s3_retriever import progress
+from s3_retriever.quoting import brief
 from s3_retriever.types import Answer, Span
 
 __all__ = [
@@ -64,9 +65,14 @@ def waiting(what: str) -> Iterator[Callable[[str], None]]:
         yield lambda words: errors.print(Text(words), soft_wrap=True)
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Halves of characters, from file names say: UTF-8 has none, and JSON should not."""
+
+
 def print_json(record: Mapping[str, Any]) -> None:
     """One JSON object on standard output, in UTF-8 whatever the terminal's encoding."""
-    typer.echo(json.dumps(record, ensure_ascii=False, indent=1).encode())
+    text = json.dumps(record, ensure_ascii=False, indent=1)
+    typer.echo(_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text).encode())
 
 
 _CONTROLS = dict.fromkeys((*range(32), *range(127, 160)), "\N{REPLACEMENT CHARACTER}")
@@ -83,7 +89,7 @@ def span_panels(spans: Iterable[Span]) -> RenderableType:
     panels = [
         Panel(
             _highlighted(span),
-            title=Text(f"{number}  {visible(span.id)}", "bold"),
+            title=Text(f"{number}  {brief(span.id)}", "bold"),
             title_align="left",
             subtitle=Text(_scores(span), "dim"),
             subtitle_align="right",
@@ -128,11 +134,20 @@ def answer_sources(answer: Answer) -> RenderableType:
     lines: list[RenderableType] = [Text("Sources:", "dim")]
     for number, span in enumerate(answer.spans, start=1):
         if span in answer.citations:
-            excerpt = Text(" ".join(visible(span.text).split()), "dim")
-            excerpt.truncate(2 * (console.width - 4), overflow="ellipsis")
-            lines.append(Text(f"[{number}] {visible(span.id)}"))
+            excerpt = Text(_clipped(visible(span.text), 2 * (console.width - 4)), "dim")
+            lines.append(Text(f"[{number}] {brief(span.id)}"))
             lines.append(Padding(excerpt, (0, 0, 0, 4)))
     return Group(*lines)
+
+
+def _clipped(text: str, cells: int) -> str:
+    """The beginning of a text on one line that takes so many cells, cut between words."""
+    from s3_retriever.text import fitting_end
+
+    line = " ".join(text.split())
+    if cell_len(line) <= cells:
+        return line
+    return line[: fitting_end(line, len(set_cell_size(line, cells - 2)))] + "…"
 
 
 def _scores(span: Span) -> str:

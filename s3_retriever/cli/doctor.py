@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from s3_retriever.cli.display import console, visible, waiting
-from s3_retriever.cli.opening import existing_manifest, profile_of
+from s3_retriever.cli.display import console, waiting
+from s3_retriever.cli.opening import (
+    existing_manifest,
+    open_documents,
+    place_of,
+    profile_of,
+    shown,
+)
 from s3_retriever.cli.options import DeviceOption, IndexOption, ModelOption, ProfileOption
+from s3_retriever.errors import EndogenousError, IndexStorageError, InputError
+from s3_retriever.paths import is_url
+from s3_retriever.quoting import brief, one_line
 
 if TYPE_CHECKING:
     from s3_retriever.storage.manifest import Manifest
@@ -35,13 +44,61 @@ def doctor(
     device: DeviceOption = None,
 ) -> None:
     """Check every file of an index and of its namespaces; exit code 1 if something is wrong."""
+    if is_url(folder):
+        _examine_tables(folder, profile, repair)
+        return
+    _examine_folder(Path(place_of(folder)), profile, repair, model, device)
+
+
+def _examine_tables(url: str, profile: str | None, recover: bool) -> None:
+    """Say what is wrong with an index in PostgreSQL and with its namespaces."""
+    if recover:
+        raise InputError(
+            "a database is repaired by its own means: restore a backup, or delete the documents "
+            "that doctor names without --repair, and index them again"
+        )
+    from s3_retriever.storage.postgres.check import problems
+    from s3_retriever.storage.postgres.view import PostgresView
+
+    whole = True
+    for name in [None, *open_documents(url, profile).namespaces()]:
+        place = place_of(url, name)
+        view = open_documents(place, profile).view
+        assert isinstance(view, PostgresView)
+        with waiting(f"checking {brief(shown(place))} ..."):
+            found = list(problems(view))
+        _show(found)
+        whole &= not found
+    if not whole:
+        raise typer.Exit(1)
+    _say(f"{brief(shown(url))} is whole", "green")
+
+
+def _examine_folder(
+    folder: Path, profile: str | None, repair: bool, model: str | None, device: str | None
+) -> None:
+    """Say what is wrong with an index in a folder and with its namespaces."""
+    from s3_retriever.storage.folder import parts_of_index
     from s3_retriever.storage.namespaces import namespace_folder, namespaces_in
 
-    places = [namespace_folder(folder, name) for name in (None, *namespaces_in(folder))]
-    whole = [_examine(place, profile, repair, model, device) for place in places]
-    if not all(whole):
+    names: list[str | None] = [*namespaces_in(folder)]
+    if not names or parts_of_index(folder):  # an index may be used by its namespaces alone
+        names.insert(0, None)
+    failed: list[EndogenousError] = []
+    whole = True
+    for name in names:  # one that cannot be examined must not hide the others
+        try:
+            place = namespace_folder(folder, name)
+            whole &= _examine(place, profile, repair, model, device)
+        except IndexStorageError as e:
+            failed.append(e)
+    for error in failed[:-1]:
+        _say(str(error), "red")
+    if failed:
+        raise failed[-1]
+    if not whole:
         raise typer.Exit(1)
-    _say(f"{folder} is whole", "green")
+    _say(f"{brief(folder)} is whole", "green")
 
 
 def _examine(
@@ -51,7 +108,7 @@ def _examine(
     from s3_retriever.storage.check import problems
 
     manifest = existing_manifest(folder, repair=recover)
-    with waiting(f"checking {folder} ..."):
+    with waiting(f"checking {brief(folder)} ..."):
         from s3_retriever.profiles.cards import load_card
 
         name = profile or profile_of(manifest, folder)
@@ -69,7 +126,7 @@ def _examine(
     else:
         _show(found)
         if found:
-            _say(f"repair it with: s3-retriever doctor --index {folder} --repair")
+            _say(f"repair it with: s3-retriever doctor --index {brief(folder)} --repair")
     return not found
 
 
@@ -102,14 +159,17 @@ def _report(report: Repaired, folder: Path) -> None:
     """What became of the documents of damaged segments."""
     if report.kept:
         _say(f"{len(report.kept)} documents of damaged segments are whole", "green")
-    if report.rescanned:
-        _say(f"read again: {', '.join(report.rescanned)}", "green")
+    for doc_id in report.rescanned:
+        _say(f"read again: {brief(doc_id)}", "green")
     for name in report.unknown:
-        _say(f"left out: segment {name}; its documents are unknown", "yellow")
-    if report.lost:
-        _say(f"left out: {', '.join(report.lost)}", "yellow")
+        _say(f"left out: segment {brief(name)}; its documents are unknown", "yellow")
+    for doc_id in report.lost:
+        _say(f"left out: {brief(doc_id)}", "yellow")
     if report.lost or report.unknown:
-        _say(f"index these documents again; damaged files are in {folder / 'damaged'}", "yellow")
+        _say(
+            f"index these documents again; damaged files are in {brief(folder / 'damaged')}",
+            "yellow",
+        )
 
 
 def _show(problems: list[str]) -> None:
@@ -118,4 +178,4 @@ def _show(problems: list[str]) -> None:
 
 
 def _say(message: str, style: str = "") -> None:
-    console.print(Text(visible(message), style), soft_wrap=True)
+    console.print(Text(one_line(message), style), soft_wrap=True)

@@ -9,17 +9,20 @@ from typing import Annotated, Optional
 import typer
 from rich.filesize import decimal
 
+from s3_retriever.cli.browse import missing
 from s3_retriever.cli.display import console, waiting
-from s3_retriever.cli.opening import open_index
+from s3_retriever.cli.opening import open_documents, place_of
 from s3_retriever.cli.options import (
     FilterOption,
     IndexOption,
     NamespaceOption,
     ProfileOption,
     parse_filter,
+    parse_json,
 )
 from s3_retriever.errors import InputError
-from s3_retriever.storage.namespaces import namespace_folder
+from s3_retriever.quoting import brief, one_line
+from s3_retriever.validation import stored_metadata
 
 __all__ = ["compact", "delete", "export", "import_", "set_metadata", "snapshot"]
 
@@ -35,10 +38,10 @@ def delete(
     metadata = parse_filter(condition)
     if bool(ids) == (metadata is not None):
         raise InputError("give either ids or --filter")
-    index = open_index(namespace_folder(folder, namespace), profile)
-    from s3_retriever.storage import maintenance
-
-    n = maintenance.delete(index, ids) if ids else maintenance.delete_where(index, metadata or {})
+    store = open_documents(place_of(folder, namespace), profile)
+    if unknown := [i for i in ids or () if i not in store]:
+        raise InputError(f"{missing(store, unknown)}; nothing was deleted")
+    n = store.delete(ids) if ids else store.delete_where(metadata or {})
     _say(f"{n} documents deleted; s3-retriever compact reclaims their space")
 
 
@@ -50,29 +53,23 @@ def set_metadata(
     profile: ProfileOption = None,
 ) -> None:
     """Replace the metadata of a document; its text is not read again."""
-    try:
-        record = json.loads(metadata)
-    except ValueError as e:
-        raise InputError(f"{metadata!r} is not JSON: {e}") from e
+    record = parse_json(metadata, "metadata")
     if not isinstance(record, dict):
-        raise InputError(f"metadata is a JSON object, not {metadata}")
-    index = open_index(namespace_folder(folder, namespace), profile)
-    from s3_retriever.storage.maintenance import update_metadata
-
-    if not update_metadata(index, {doc_id: record}):
-        raise InputError(f"no document {doc_id!r} in {index.folder}")
-    _say(f"{doc_id}: {json.dumps(record, ensure_ascii=False)}")
+        raise InputError(f"metadata is a JSON object, not {type(record).__name__}")
+    record = stored_metadata(record)
+    store = open_documents(place_of(folder, namespace), profile)
+    if not store.update_metadata({doc_id: record}):
+        raise InputError(missing(store, [doc_id]))
+    _say(f"{brief(doc_id)}: {brief(json.dumps(record, ensure_ascii=False))}")
 
 
 def compact(
     folder: IndexOption, namespace: NamespaceOption = None, profile: ProfileOption = None
 ) -> None:
     """Reclaim the space of deleted documents; searches go on meanwhile."""
-    index = open_index(namespace_folder(folder, namespace), profile)
-    from s3_retriever.storage import maintenance
-
+    store = open_documents(place_of(folder, namespace), profile)
     with waiting("compacting ..."):
-        done = maintenance.compact(index)
+        done = store.compact()
     _say(
         f"{decimal(done.n_bytes[0])} in {done.segments[0]} segments before, "
         f"{decimal(done.n_bytes[1])} in {done.segments[1]} now"
@@ -86,12 +83,10 @@ def snapshot(
     profile: ProfileOption = None,
 ) -> None:
     """Copy an index, as of its last commit, to a folder where it can be opened."""
-    index = open_index(namespace_folder(folder, namespace), profile)
-    from s3_retriever.storage import maintenance
-
+    store = open_documents(place_of(folder, namespace), profile)
     with waiting("copying ..."):
-        maintenance.snapshot(index, target)
-    _say(f"{index.folder} copied to {target}")
+        store.snapshot(target)
+    _say(f"{brief(store.location)} copied to {brief(target)}")
 
 
 def export(
@@ -101,12 +96,10 @@ def export(
     profile: ProfileOption = None,
 ) -> None:
     """Write an index's documents and codes into one file."""
-    index = open_index(namespace_folder(folder, namespace), profile)
-    from s3_retriever.storage.bundle import export_bundle
-
+    store = open_documents(place_of(folder, namespace), profile)
     with waiting("exporting ..."):
-        n = export_bundle(index, path)
-    _say(f"{n} documents in {path} ({decimal(path.stat().st_size)})")
+        n = store.export_bundle(path)
+    _say(f"{n} documents in {brief(path)} ({decimal(path.stat().st_size)})")
 
 
 def import_(
@@ -116,13 +109,11 @@ def import_(
     profile: ProfileOption = None,
 ) -> None:
     """Add a bundle's documents to an index; the same ids are replaced, no text is read again."""
-    index = open_index(namespace_folder(folder, namespace), profile, create=True)
-    from s3_retriever.storage.bundle import import_bundle
-
+    store = open_documents(place_of(folder, namespace), profile, create=True)
     with waiting("importing ..."):
-        report = import_bundle(index, path)
-    _say(f"{index.folder}: {len(report.added)} added, {len(report.updated)} updated")
+        report = store.import_bundle(path)
+    _say(f"{brief(store.location)}: {len(report.added)} added, {len(report.updated)} updated")
 
 
 def _say(message: str) -> None:
-    console.print(message, highlight=False, markup=False, soft_wrap=True)
+    console.print(one_line(message), highlight=False, markup=False, soft_wrap=True)

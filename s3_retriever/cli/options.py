@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from s3_retriever.errors import InputError
+from s3_retriever.quoting import brief, quoted, why
 from s3_retriever.search.filters import compile_filter
 from s3_retriever.settings import Mode, Scoring
+
+if TYPE_CHECKING:
+    from s3_retriever.encoding.runners import ScanRunner
 
 __all__ = [
     "BudgetOption",
     "DeviceOption",
     "FiguresOption",
     "FilterOption",
+    "GpusOption",
     "IndexOption",
     "JsonOption",
     "ModeOption",
@@ -26,16 +32,24 @@ __all__ = [
     "NamespaceOption",
     "ProfileOption",
     "QuestionArgument",
+    "RayOption",
     "ScoringOption",
     "SeedOption",
+    "WorkersOption",
     "check_outputs",
     "mode_help",
     "parse_filter",
+    "parse_json",
     "parse_names",
     "parse_numbers",
+    "ray_runner",
+    "recorded_command",
 ]
 
-IndexOption = Annotated[Path, typer.Option("--index", help="Folder of the index.")]
+IndexOption = Annotated[
+    str,
+    typer.Option("--index", help="Folder of the index, or a postgresql:// URL.", metavar="PLACE"),
+]
 QuestionArgument = Annotated[str, typer.Argument(help="The question, in quotes.")]
 ProfileOption = Annotated[
     Optional[str],
@@ -51,6 +65,22 @@ DeviceOption = Annotated[
 NamespaceOption = Annotated[
     Optional[str],
     typer.Option(help="Work in this namespace: an index of its own inside the index's folder."),
+]
+RayOption = Annotated[
+    Optional[str],
+    typer.Option(
+        metavar="auto|HOST:PORT",
+        help="Read on a Ray cluster; auto is the one that runs on this machine, or is started on "
+        "it for this.",
+    ),
+]
+WorkersOption = Annotated[
+    Optional[int],
+    typer.Option(min=1, help="Processes that read, with --ray. Default: as many as fit."),
+]
+GpusOption = Annotated[
+    Optional[float],
+    typer.Option(min=0, help="Of each worker, may be a part. Default: 1 if there are any."),
 ]
 BudgetOption = Annotated[
     int, typer.Option("--max-tokens", min=1, help="Budget of the spans, in the model's tokens.")
@@ -78,6 +108,24 @@ FiguresOption = Annotated[Optional[Path], typer.Option("--json", help="Write the
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
+def ray_runner(
+    address: str | None, workers: int | None, gpus_per_worker: float | None
+) -> ScanRunner | None:
+    """What ``--ray`` asks for, made before anything is loaded; ``None`` without it.
+
+    Raises:
+        InputError: the other options were given without it.
+        RunnerError: Ray is not installed.
+    """
+    if address is None:
+        if workers is not None or gpus_per_worker is not None:
+            raise InputError("--workers and --gpus-per-worker need --ray")
+        return None
+    from s3_retriever.encoding.ray_runner import RayRunner
+
+    return RayRunner(None if address == "auto" else address, workers, gpus_per_worker)
+
+
 def mode_help() -> str:
     """What ``--mode`` takes: every preset and its summary. Loads what presets are made of."""
     from s3_retriever.retrieval.presets import mode_names, preset_named
@@ -91,7 +139,7 @@ def _known_mode(name: Mode | None) -> Mode | None:
     from s3_retriever.retrieval.presets import mode_names
 
     if name not in mode_names():
-        raise typer.BadParameter(f"{name!r} is not one of {', '.join(mode_names())}")
+        raise typer.BadParameter(f"{quoted(name)} is not one of {', '.join(mode_names())}")
     return name
 
 
@@ -103,13 +151,22 @@ def parse_filter(text: str | None) -> dict[str, Any] | None:
     """
     if text is None:
         return None
-    try:
-        condition = json.loads(text)
-    except ValueError as e:
-        raise InputError(f"--filter {text!r} is not JSON: {e}") from e
+    condition = parse_json(text, "--filter")
     compile_filter(condition)
     found: dict[str, Any] = condition
     return found
+
+
+def parse_json(text: str, what: str) -> Any:
+    """JSON of the command line.
+
+    Raises:
+        InputError: it is none, or nested deeper than can be followed; names ``what``.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise InputError(f"{what} {quoted(text)} is not JSON: {why(e)}") from e
 
 
 def parse_names(given: str | None, known: Iterable[str], what: str) -> list[str]:
@@ -126,7 +183,9 @@ def parse_names(given: str | None, known: Iterable[str], what: str) -> list[str]
         return list(known)
     names = list(dict.fromkeys(name.strip() for name in given.split(",")))
     if unknown := [name for name in names if name not in list(known)]:
-        raise InputError(f"unknown {what} {', '.join(unknown)}; known: {', '.join(known)}")
+        raise InputError(
+            f"unknown {what} {', '.join(map(brief, unknown))}; known: {', '.join(known)}"
+        )
     return names
 
 
@@ -141,7 +200,7 @@ def parse_numbers(text: str, option: str) -> list[int]:
         [64, 256]
     """
     if not all(part.strip().isdecimal() and int(part) > 0 for part in text.split(",")):
-        raise InputError(f"{option} takes e.g. 64,256, not {text!r}")
+        raise InputError(f"{option} takes e.g. 64,256, not {quoted(text)}")
     return sorted({int(part) for part in text.split(",")})
 
 
@@ -153,4 +212,19 @@ def check_outputs(*outs: Path | None) -> None:
     """
     for out in outs:
         if out and not out.absolute().parent.is_dir():
-            raise InputError(f"{out} cannot be written: its folder does not exist")
+            raise InputError(f"{brief(out)} cannot be written: its folder does not exist")
+
+
+def recorded_command(arguments: Sequence[str]) -> str:
+    """A call as a profile keeps it: it travels, so of a path only the name is told.
+
+    Example:
+        >>> recorded_command(["adopt", "/home/me/model.gguf", "--data=/home/me/q.jsonl"])
+        's3-retriever adopt model.gguf --data=q.jsonl'
+    """
+
+    def named(word: str) -> str:
+        option, equals, value = word.rpartition("=") if word.startswith("--") else ("", "", word)
+        return option + equals + (Path(value).name if Path(value).is_absolute() else value)
+
+    return shlex.join(["s3-retriever", *map(named, arguments)])

@@ -6,8 +6,8 @@ import time
 
 from rich.text import Text
 
-from s3_retriever.cli.display import console, print_json, span_panels, visible
-from s3_retriever.cli.opening import open_engine
+from s3_retriever.cli.display import console, print_json, span_panels
+from s3_retriever.cli.opening import open_engine, place_of, shown
 from s3_retriever.cli.options import (
     BudgetOption,
     DeviceOption,
@@ -23,7 +23,7 @@ from s3_retriever.cli.options import (
     ScoringOption,
     parse_filter,
 )
-from s3_retriever.storage.namespaces import namespace_folder
+from s3_retriever.quoting import brief
 
 __all__ = ["search"]
 
@@ -44,8 +44,8 @@ def search(
 ) -> None:
     """Find the spans of text that hold the evidence for a question."""
     metadata = parse_filter(condition)
-    folder = namespace_folder(folder, namespace)
-    engine = open_engine(folder, profile, model, device)
+    place = place_of(folder, namespace)
+    engine = open_engine(place, profile, model, device)
     started = time.perf_counter()
     spans = engine.retrieve(
         question,
@@ -61,7 +61,7 @@ def search(
         print_json(
             {
                 "question": question,
-                "index": str(folder),
+                "index": shown(place),
                 "profile": engine.profile.card.name,
                 "spans": [span.to_dict() for span in spans],
                 "ms": round(ms, 1),
@@ -71,6 +71,6 @@ def search(
     console.print(span_panels(spans))
     tokens = sum(engine.llm.count_tokens(span.text) for span in spans)
     console.print(
-        Text(f"{len(spans)} spans, {tokens} tokens, {ms:.0f} ms, {visible(str(folder))}", "dim"),
+        Text(f"{len(spans)} spans, {tokens} tokens, {ms:.0f} ms, {brief(shown(place))}", "dim"),
         soft_wrap=True,
     )

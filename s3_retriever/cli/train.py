@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -10,6 +9,8 @@ from typing import Annotated, Any, Optional
 import typer
 
 from s3_retriever.cli.display import console, progress_bar
+from s3_retriever.cli.options import recorded_command
+from s3_retriever.quoting import brief
 from s3_retriever.settings import SaeSettings, ScanSettings
 
 __all__ = ["train"]
@@ -107,12 +108,12 @@ def train(
             bos=llm.adds_bos if bos is None else bos,
             max_tokens=max_tokens,
             out=out,
-            command=shlex.join(["s3-retriever", *sys.argv[1:]]),
+            command=recorded_command(sys.argv[1:]),
             report=report,
         )
     for hookpoint in card.hookpoints:
         console.print(
-            f"{hookpoint.folder}: FVU {hookpoint.fvu:.3f}, "
+            f"{brief(hookpoint.folder)}: FVU {hookpoint.fvu:.3f}, "
             f"dead latents {hookpoint.dead_fraction:.1%} on held-out text"
         )
-    console.print(f"Wrote {out}. Use it with --profile {out}", soft_wrap=True)
+    console.print(f"Wrote {brief(out)}. Use it with --profile {brief(out)}", soft_wrap=True)

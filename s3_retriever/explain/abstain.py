@@ -15,8 +15,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from s3_retriever.arguments import listed
 from s3_retriever.errors import InputError
 from s3_retriever.models.base import LanguageModel
+from s3_retriever.paths import bound
+from s3_retriever.quoting import brief, why
 from s3_retriever.types import Span
 
 __all__ = ["Abstention", "choose_threshold", "evidence"]
@@ -73,7 +76,7 @@ class Abstention:
         values = [
             [
                 evidence(engine.llm, q, engine.retrieve(q, abstain=False, **arguments))
-                for q in questions
+                for q in listed(questions, "questions")
             ]
             for questions in (answerable, unanswerable)
         ]
@@ -85,7 +88,7 @@ class Abstention:
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON."""
-        Path(path).write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        bound(path).write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> Abstention:
@@ -95,9 +98,9 @@ class Abstention:
             InputError: the file holds something else.
         """
         try:
-            return cls(**json.loads(Path(path).read_text(encoding="utf-8")))
+            return cls(**json.loads(bound(path).read_text(encoding="utf-8")))
         except (TypeError, ValueError) as e:
-            raise InputError(f"{path} holds no abstention threshold: {e}") from e
+            raise InputError(f"{brief(path)} holds no abstention threshold: {why(e)}") from e
 
 
 def choose_threshold(answerable: Sequence[float], unanswerable: Sequence[float]) -> Abstention:

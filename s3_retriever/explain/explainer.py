@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from s3_retriever.arguments import FILTER, NAME, REFS, SETTINGS, SOME_NAME, SPAN, TEXT, checked
 from s3_retriever.explain.reading import DocumentReader, Reading
 from s3_retriever.explain.why import Explanation, WhyNot, explain, why_not
 from s3_retriever.models.base import LanguageModel
@@ -16,7 +17,7 @@ from s3_retriever.retrieval.presets import preset_named
 from s3_retriever.retrieval.similarity import similarities
 from s3_retriever.search.filters import Filter
 from s3_retriever.settings import Mode, RetrieveSettings, Scoring
-from s3_retriever.storage.documents import Documents
+from s3_retriever.storage.base import DocumentStore
 from s3_retriever.types import Span, SpanRef
 
 __all__ = ["Explainer"]
@@ -30,7 +31,7 @@ class Explainer:
         llm: LanguageModel,
         profile: Profile,
         retriever: Retriever,
-        documents: Documents,
+        documents: DocumentStore,
         *,
         settings: Callable[[], RetrieveSettings],
         abstains: Callable[[str, Sequence[Span]], bool],
@@ -53,6 +54,7 @@ class Explainer:
         self._abstains = abstains
         self._reader = DocumentReader(llm, profile, retriever)
 
+    @checked(question=TEXT, span=SPAN)
     def explain(self, question: str, span: Span) -> Explanation:
         """Which tokens, heads and features made the model look at ``span``.
 
@@ -69,6 +71,7 @@ class Explainer:
         reading = self._reader.read(view, question, span.doc_id, null)
         return explain(view, view.search, self._profile.card, reading, question, span)
 
+    @checked(question=TEXT, doc_id=NAME)
     def read_document(self, question: str, doc_id: str) -> Reading:
         """How the profile's heads see a document for a question, token by token.
 
@@ -79,6 +82,7 @@ class Explainer:
         null = self._settings().scoring.null_question
         return self._reader.read(self._documents.view, question, doc_id, null)
 
+    @checked(question=TEXT, doc_id=NAME, filter=FILTER, settings=SETTINGS)
     def why_not(
         self,
         question: str,
@@ -136,6 +140,7 @@ class Explainer:
             candidates=used.candidates,
         )
 
+    @checked(refs=REFS)
     def similarities(self, refs: Sequence[SpanRef]) -> np.ndarray:
         """How alike pieces of indexed text are, by the model's features in them.
 
@@ -144,6 +149,7 @@ class Explainer:
         """
         return similarities(self._documents.view, refs)
 
+    @checked(mode=SOME_NAME, settings=SETTINGS)
     def highest_score(
         self, mode: Mode | None = None, settings: RetrieveSettings | None = None
     ) -> float:

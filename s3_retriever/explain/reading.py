@@ -10,6 +10,7 @@ import numpy as np
 from s3_retriever.errors import InputError
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.profiles.profile import Profile
+from s3_retriever.quoting import quoted
 from s3_retriever.retrieval.pipeline import Retriever
 from s3_retriever.retrieval.query import project_question
 from s3_retriever.retrieval.scoring.attention import HeadScores
@@ -20,9 +21,9 @@ from s3_retriever.types import SpanRef, TextBounds
 __all__ = ["DocumentReader", "Reading"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reading:
-    """A document as the heads see it for one question."""
+    """A document as the heads see it for one question; full of arrays, it equals itself only."""
 
     text: str
     bounds: TextBounds
@@ -61,7 +62,7 @@ class DocumentReader:
             ProfileError: the profile names no heads.
         """
         if doc_id not in store:
-            raise InputError(f"there is no document {doc_id!r} in the index")
+            raise InputError(f"there is no document {quoted(doc_id)} in the index")
         asked = project_question(self._llm, self._profile.card, question)
         scorer = self._retriever.attention_scorer(asked, null_question)
         batch = store.tokens([store.whole_document(doc_id)])

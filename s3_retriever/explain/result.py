@@ -12,6 +12,7 @@ import numpy as np
 from s3_retriever.errors import InputError
 from s3_retriever.explain.reading import Reading
 from s3_retriever.html import page_html, result_html
+from s3_retriever.paths import bound
 from s3_retriever.settings import RetrieveSettings
 from s3_retriever.types import Answer, Document, Span
 
@@ -89,6 +90,7 @@ class RetrievalResult(list[Span]):
         Raises:
             InputError: it is not.
         """
+        target = bound(path)
         source = self._source(engine)
         spans = list(answer.spans) if answer else list(self)
         found = {span.doc_id: source.get(span.doc_id) for span in spans}
@@ -99,7 +101,7 @@ class RetrievalResult(list[Span]):
             spans,
             answer.citations if answer else (),
         )
-        Path(path).write_text(page, encoding="utf-8")
+        target.write_text(page, encoding="utf-8")
         return Path(path)
 
     def plot(

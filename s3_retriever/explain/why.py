@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,8 +12,10 @@ from s3_retriever.errors import InputError
 from s3_retriever.explain.reading import Reading
 from s3_retriever.html import explanation_html
 from s3_retriever.profiles.card import ProfileCard
+from s3_retriever.quoting import brief, quoted
 from s3_retriever.retrieval.spans import widened_to_words
 from s3_retriever.search.base import CandidateSearch
+from s3_retriever.search.languages import document_language
 from s3_retriever.settings import CandidateSettings
 from s3_retriever.storage.base import CodeStore
 from s3_retriever.types import Span, SpanRef, TokenScore
@@ -62,11 +64,11 @@ class Explanation:
     span: Span
     tokens: tuple[TokenScore, ...]
     """Attention to each token over the document's average, less the content-free question's."""
-    heads: Mapping[str, float]
+    heads: Mapping[str, float] = field(hash=False)
     """``layer.head``: its mean attention to the span, where 1 is the document's average."""
     features: tuple[Feature, ...]
     """Those that contributed most, best first."""
-    legs: Mapping[str, float]
+    legs: Mapping[str, float] = field(hash=False)
     """The score of each leg of the search that proposed it."""
 
     def _repr_html_(self) -> str:
@@ -112,7 +114,9 @@ def explain(
         InputError: the document is another text by now.
     """
     if reading.text[span.start : span.end] != span.text:
-        raise InputError(f"document {span.doc_id!r} has changed since {span.id} was found")
+        raise InputError(
+            f"document {quoted(span.doc_id)} has changed since {brief(span.id)} was found"
+        )
     inside = np.flatnonzero((reading.starts < span.end) & (reading.ends > span.start))
     return Explanation(
         question=question,
@@ -252,7 +256,8 @@ def _never_proposed(
     """For a document of which no leg found a span."""
     words = search.words(question)
     text = store.text(SpanRef(doc_id, 0, store.n_characters(doc_id)))
-    shared = sorted(set(words) & set(search.words(text)))
+    language = document_language(store.metadata(doc_id), text)
+    shared = sorted(set(words) & set(search.words(text, language)))
     hits = search.search_words(words, search.n_blocks)
     place = next((n for n, hit in enumerate(hits) if hit.tokens.doc_id == doc_id), None)
     if place is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from s3_retriever.labels.collections import Collection, Place
-from s3_retriever.text import whole_words
+from s3_retriever.text import fitting_end
 
 __all__ = ["BudgetFiller"]
 
@@ -55,7 +55,4 @@ class BudgetFiller:
                 low = middle
             else:
                 high = middle - 1
-        end = low
-        while end > 0 and whole_words(text, 0, end)[1] != end:
-            end -= 1
-        return place._replace(end=place.start + len(text[: end or low].rstrip()))
+        return place._replace(end=place.start + fitting_end(text, low))

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional
 
 from s3_retriever.errors import ProfileError
+from s3_retriever.quoting import brief, why
 
 __all__ = ["Codes", "TopKSae", "fvu"]
 
@@ -97,7 +98,8 @@ class TopKSae(nn.Module):
         }
         (folder / "cfg.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         tensors = {n: p.detach().half().contiguous().cpu() for n, p in self.state_dict().items()}
-        save_file(tensors, folder / "sae.safetensors")
+        # safetensors' own save_file lets nobody but the owner read it, whatever the umask says
+        (folder / "sae.safetensors").write_bytes(save(tensors))
 
     @classmethod
     def load(cls, folder: Path) -> TopKSae:
@@ -108,21 +110,54 @@ class TopKSae(nn.Module):
         """
         try:
             config = json.loads((folder / "cfg.json").read_text(encoding="utf-8"))
-            tensors = load_file(folder / "sae.safetensors")
             if not isinstance(config, dict):
                 raise ValueError("cfg.json holds no object")
             other = config.get("skip_connection") or config.get("transcode")
             if config.get("activation", "topk") != "topk" or other:
-                raise ProfileError(f"{folder} holds no plain Top-K autoencoder: {config}")
+                raise ProfileError(f"{brief(folder)} holds no plain Top-K autoencoder: {config}")
             d_in = int(config["d_in"])
             n_latents = int(config.get("num_latents") or d_in * int(config["expansion_factor"]))
-            sae = cls(d_in, n_latents, int(config["k"]))
-            sae.load_state_dict({name: t.float() for name, t in tensors.items()})
+            k = int(config["k"])
+            tensors = _tensors(folder / "sae.safetensors", d_in, n_latents)
+            sae = cls(d_in, n_latents, k)  # as large as the file is
+            sae.load_state_dict(tensors)
         except FileNotFoundError as e:
-            raise ProfileError(f"autoencoder file missing: {e.filename or e}") from e
-        except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, OSError) as e:
-            raise ProfileError(f"autoencoder in {folder} is damaged or of another kind: {e}") from e
+            raise ProfileError(f"autoencoder file missing: {brief(e.filename or e)}") from e
+        except (
+            SafetensorError,
+            ValueError,
+            KeyError,
+            TypeError,
+            RuntimeError,  # RecursionError is one
+            OverflowError,
+            OSError,
+        ) as e:
+            raise ProfileError(
+                f"autoencoder in {brief(folder)} is damaged or of another kind: {why(e)}"
+            ) from e
         return sae.eval().requires_grad_(False)
+
+
+def _tensors(path: Path, d_in: int, n_latents: int) -> dict[str, Tensor]:
+    """The tensors of a file, float32, once its header has the sizes that the settings claim.
+
+    Raises:
+        ValueError: it has others, or numbers that are none.
+    """
+    shapes = {
+        "encoder.weight": [n_latents, d_in],
+        "encoder.bias": [n_latents],
+        "W_dec": [n_latents, d_in],
+        "b_dec": [d_in],
+    }
+    with safe_open(path, framework="pt") as file:  # checks the header against the file's size
+        found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    if found != shapes:
+        raise ValueError(f"sae.safetensors holds {found}, cfg.json says {shapes}")
+    tensors = {name: t.float() for name, t in load_file(path).items()}
+    if wrong := [name for name, t in tensors.items() if not bool(t.isfinite().all())]:
+        raise ValueError(f"{', '.join(wrong)}: not all numbers are finite")
+    return tensors
 
 
 def fvu(x: Tensor, x_hat: Tensor) -> Tensor:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from s3_retriever.profiles.self_test import SelfTest
 from s3_retriever.settings import RetrieveSettings
 
 __all__ = ["SCHEMA", "Head", "Hookpoint", "ProfileCard", "hookpoint_folder"]
 
 SCHEMA = 1
 """Version of the profile format."""
+
+_MAX_SIZE = 65_535
+"""Of what a model has so many of: layers, heads, dimensions of a head, active latents."""
+_MAX_PROMPT = 4096
+"""Characters of what is put around a text or a question."""
+_Prompt = Annotated[str, Field(max_length=_MAX_PROMPT)]
 
 _DECIDE_CODES = {
     "family",
@@ -37,7 +44,9 @@ _HOOKPOINTS_OF_SCHEMA_1 = _HOOKPOINTS_DECIDE | {"fvu", "dead_fraction"}
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class Hookpoint(_Record):
@@ -78,24 +87,27 @@ class ProfileCard(_Record):
     """Hub id the profile was made with; the default source of the weights."""
     revision: str | None = None
     family: str
-    n_layers: int = Field(ge=1)
-    n_heads: int = Field(ge=1)
-    n_kv_heads: int = Field(ge=1)
-    head_dim: int = Field(ge=1)
+    n_layers: int = Field(ge=1, le=_MAX_SIZE)
+    n_heads: int = Field(ge=1, le=_MAX_SIZE)
+    n_kv_heads: int = Field(ge=1, le=_MAX_SIZE)
+    head_dim: int = Field(ge=1, le=_MAX_SIZE)
     tokenizer_sha256: str
-    chunk_prefix: str = Field(default="Document:\n", min_length=1)
+    chunk_prefix: str = Field(default="Document:\n", min_length=1, max_length=_MAX_PROMPT)
     """Read before each chunk and left out: it takes the attention sinks, so that every token of
     the document can be coded."""
     bos: bool = False
     """Whether the model's beginning-of-text token stands before the prefix and the question."""
-    k: int = Field(ge=1, le=65535)
+    k: int = Field(ge=1, le=_MAX_SIZE)
     """Active latents per token and hookpoint."""
-    n_latents: int = Field(ge=1)
+    n_latents: int = Field(ge=1, le=1 << 24)
     hookpoints: tuple[Hookpoint, ...] = Field(min_length=1)
     weights_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """``weights_digest`` of the model it was trained on, up to the last layer that is read: other
     fine-tunes are refused. ``None`` allows any weights of this shape: those of the profile that is
     shipped come from the hub or, rounded to four bits, from a GGUF file."""
+    self_test: SelfTest | None = None
+    """A known text, its token ids and the token after it, which every model that is loaded has to
+    find; ``None`` in cards of release 0.1."""
     heads: tuple[Head, ...] = ()
     """Empty: ``attention`` scoring is not available."""
     query_adapter_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
@@ -108,7 +120,10 @@ class ProfileCard(_Record):
     """The mode to use by type of device (``cpu``, ``cuda``), where one was measured."""
     report: Mapping[str, Any] = {}
     """The report card: what the profile is worth on questions nothing was learned from."""
-    question_prompt: tuple[str, str] = ("Question: {question}\n", "Question: {question}\nAnswer:")
+    question_prompt: tuple[_Prompt, _Prompt] = (
+        "Question: {question}\n",
+        "Question: {question}\nAnswer:",
+    )
     """Queries are read from the second part only; repeating the question lets every token of it
     see the whole of it."""
     training: Mapping[str, Any] = {}
@@ -160,6 +175,8 @@ class ProfileCard(_Record):
 
     @model_validator(mode="after")
     def _consistent(self) -> ProfileCard:
+        if self.k > self.n_latents:
+            raise ValueError(f"{self.k} of {self.n_latents} latents cannot be active")
         if self.n_heads % self.n_kv_heads:
             raise ValueError(f"{self.n_heads} heads cannot share {self.n_kv_heads} key heads")
         group = self.n_heads // self.n_kv_heads

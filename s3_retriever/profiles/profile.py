@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field, replace
+from importlib.metadata import requires, version
 from pathlib import Path
 
 import torch
@@ -17,10 +18,12 @@ from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import ProfileError
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.families import AttentionLayout
+from s3_retriever.models.weights import cache_folder
 from s3_retriever.profiles.autoencoder import TopKSae
 from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.profiles.cards import find_profile, load_card
 from s3_retriever.profiles.query_adapter import ADAPTER_FILE, QueryAdapter
+from s3_retriever.quoting import brief, quoted
 from s3_retriever.settings import RetrieveSettings
 
 __all__ = ["Profile"]
@@ -60,13 +63,13 @@ class Profile:
             sae = TopKSae.load(folder / hookpoint.folder)
             if sha256_of(folder / hookpoint.folder / "sae.safetensors") != hookpoint.sha256:
                 raise ProfileError(
-                    f"{folder / hookpoint.folder} is not the autoencoder profile.json was made "
-                    "with; copy the profile's folder again, whole"
+                    f"{brief(folder / hookpoint.folder)} is not the autoencoder profile.json was "
+                    "made with; copy the profile's folder again, whole"
                 )
             d_in = len(hookpoint.kv_heads) * card.head_dim
             if (sae.d_in, sae.n_latents, sae.k) != (d_in, card.n_latents, card.k):
                 raise ProfileError(
-                    f"the autoencoder in {folder / hookpoint.folder} has another size than "
+                    f"the autoencoder in {brief(folder / hookpoint.folder)} has another size than "
                     "profile.json says; train the profile again"
                 )
             saes.append(sae)
@@ -95,31 +98,53 @@ class Profile:
         """Make sure that ``llm`` is the model this profile was made for.
 
         Raises:
-            ProfileError: another architecture, size, tokenizer or fine-tune; says which.
+            ProfileError: another architecture, size, tokenizer or fine-tune, or one that is read
+                as nonsense; says which.
         """
         card, layout = self.card, llm.layout
         expected = (card.family, card.n_layers, card.n_heads, card.n_kv_heads, card.head_dim)
         if expected != layout_key(layout):
             raise ProfileError(
-                f"profile {card.name!r} is for {card.model} {expected}, but {llm.name} is "
+                f"profile {quoted(card.name)} is for {brief(card.model)} {expected}, but "
+                f"{brief(llm.name)} is "
                 f"{layout_key(layout)} (family, layers, heads, key heads, head dimension); "
                 "make one with: s3-retriever adopt MODEL ..."
             )
         if card.tokenizer_sha256 != llm.tokenizer_hash():
             raise ProfileError(
-                f"profile {card.name!r} was made with the tokenizer of {card.model}; "
-                f"{llm.name} numbers its tokens differently"
+                f"profile {quoted(card.name)} was made with the tokenizer of {brief(card.model)}; "
+                f"{brief(llm.name)} numbers its tokens differently"
             )
-        if card.weights_sha256 is None:
-            return
-        digest = llm.weights_digest(self.layers[-1])
-        if card.weights_sha256 != digest:
+        if card.weights_sha256 is not None:
+            self._check_weights(llm, card.weights_sha256)
+        if card.self_test is not None and (fault := card.self_test.fault_of(llm)):
             raise ProfileError(
-                f"profile {card.name!r} was trained on other weights of {card.model} (digest "
-                f"{card.weights_sha256[:12]}) than those of {llm.name} (digest {digest[:12]}). "
+                f"{brief(llm.name)} is not read here as when profile {quoted(card.name)} was made: "
+                f"{fault}. "
+                "Weights or tokenizer are damaged, were converted by a release that read them "
+                f"otherwise, or are read so by this one, transformers {version('transformers')} "
+                f"(tried: {_tried_releases()}). Remove the converted copy in {cache_folder()}, or "
+                "fetch the model again"
+            )
+
+    def _check_weights(self, llm: LanguageModel, expected: str) -> None:
+        card = self.card
+        digest = llm.weights_digest(self.layers[-1])
+        if expected != digest:
+            raise ProfileError(
+                f"profile {quoted(card.name)} was trained on other weights of "
+                f"{brief(card.model)} (digest "
+                f"{expected[:12]}) than those of {brief(llm.name)} (digest "
+                f"{digest[:12]}). "
                 "For another fine-tune make one with: s3-retriever adopt MODEL ...; "
                 "for the same one rounded to fewer bits remove weights_sha256 from profile.json"
             )
+
+
+def _tried_releases() -> str:
+    """The range of transformers that this package asks for."""
+    asked = [need for need in requires("s3-retriever") or () if need.startswith("transformers")]
+    return asked[0].split(";")[0]
 
 
 def _load_adapter(folder: Path, card: ProfileCard) -> QueryAdapter | None:
@@ -128,12 +153,12 @@ def _load_adapter(folder: Path, card: ProfileCard) -> QueryAdapter | None:
     adapter = QueryAdapter.load(folder / ADAPTER_FILE)
     if sha256_of(folder / ADAPTER_FILE) != card.query_adapter_sha256:
         raise ProfileError(
-            f"{folder / ADAPTER_FILE} is not the one profile.json was made with; copy the "
+            f"{brief(folder / ADAPTER_FILE)} is not the one profile.json was made with; copy the "
             "profile's folder again, whole"
         )
     if adapter.shape != (len(card.heads), card.head_dim):
         raise ProfileError(
-            f"{folder / ADAPTER_FILE} is for {adapter.shape[0]} heads of {adapter.shape[1]} "
+            f"{brief(folder / ADAPTER_FILE)} is for {adapter.shape[0]} heads of {adapter.shape[1]} "
             f"dimensions, the profile has {len(card.heads)} of {card.head_dim}"
         )
     return adapter

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from s3_retriever.errors import ProfileError
+from s3_retriever.quoting import brief, why
 
 __all__ = ["ADAPTER_FILE", "QueryAdapter"]
 
@@ -60,21 +61,27 @@ class QueryAdapter:
         try:
             found = load_file(path)
         except (OSError, SafetensorError) as e:
-            raise ProfileError(f"{path} cannot be read: {e}") from e
+            raise ProfileError(f"{brief(path)} cannot be read: {why(e)}") from e
         try:
             adapter = cls(**found)
             n_heads, head_dim, rank = adapter.down.shape
         except (TypeError, ValueError) as e:
-            raise ProfileError(f"{path} is no query adapter: it holds {sorted(found)}") from e
+            raise ProfileError(
+                f"{brief(path)} is no query adapter: it holds {sorted(found)}"
+            ) from e
         shapes = {"up": (n_heads, rank, head_dim), "bias": (n_heads, head_dim)}
         wrong = [name for name, shape in shapes.items() if found[name].shape != shape]
         if wrong or any(tensor.dtype != torch.float32 for tensor in found.values()):
-            raise ProfileError(f"{path} is no query adapter: its tensors do not fit together")
+            raise ProfileError(
+                f"{brief(path)} is no query adapter: its tensors do not fit together"
+            )
+        if not all(bool(tensor.isfinite().all()) for tensor in found.values()):
+            raise ProfileError(f"{brief(path)} is no query adapter: not all its numbers are finite")
         return adapter
 
     def save(self, path: Path) -> None:
         """Write a safetensors file."""
-        save_file({n: t.contiguous() for n, t in vars(self).items()}, path)
+        path.write_bytes(save({n: t.contiguous() for n, t in vars(self).items()}))
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections import Counter
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
+from s3_retriever.arguments import listed
+from s3_retriever.errors import InputError
+from s3_retriever.paths import bound
+from s3_retriever.plain import plain_text
+from s3_retriever.quoting import brief, why
 from s3_retriever.readers.base import Content, UnreadableError
 from s3_retriever.readers.registry import reader_for, suffixes
 from s3_retriever.types import Document
+from s3_retriever.validation import is_blank
 
-__all__ = ["FilesRead", "read_files"]
+__all__ = ["FilesRead", "absolute_path", "read_content", "read_files", "storable_path"]
+
+
+_ODD_NAME = re.compile("[^/]*[\ud800-\udfff][^/]*")
+
+logger = logging.getLogger(__name__)
+
+_MAX_BYTES = 1 << 30
+_TOO_LARGE = f"it has more than {_MAX_BYTES >> 20} MiB; split it into parts"
 
 
 @dataclass(frozen=True)
@@ -21,82 +37,121 @@ class FilesRead:
 
     documents: tuple[Document, ...]
     """One a file, in the order of the paths, sorted within a folder."""
-    skipped: Mapping[str, str]
+    skipped: Mapping[str, str] = field(hash=False)
     """Files that could not be used: the reason, and what to do about it, by path."""
     passed_over: int
     """Files in folders that no reader takes."""
+    twins: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Paths that lead to a file which is read by another path already, and that path; they are in
+    ``skipped`` too."""
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A file to be read, and how much of its path is its id."""
-
-    path: Path
-    """Absolute."""
-    depth: int
-    """Parts of the path below the given folder; 1 for a file given by name."""
-
-    def name(self, above: int) -> str:
-        """The last parts of the path, with ``above`` more than the id needs, as POSIX."""
-        return _storable(Path(*self.path.parts[-(self.depth + above) :]).as_posix())
-
-
-def read_files(paths: Iterable[str | Path]) -> FilesRead:
+def read_files(
+    paths: str | Path | Iterable[str | Path], *, root: str | Path | None = None
+) -> FilesRead:
     """Read files, and all files of known kinds in folders and the folders below.
 
-    A document's id is its path below the given folder (``guide/start.md``), or the file's name if
-    the file itself was given; where two would be the same, as many parent folders as needed are
-    put before both. Its metadata are the absolute ``path`` and a ``title``: the first heading,
+    A document's id is its file's absolute path (``/home/lena/notes/start.md``), or with ``root``
+    its path below that folder (``start.md``): never does it depend on what else is read, so two
+    files have two ids. Its metadata are the absolute ``path`` and a ``title``: the first heading,
     the page's title, or the file's name. Plain text stays exactly as it is in the file, line ends
     included, but for a byte order mark.
 
     A file given by name whose suffix no reader knows is read as UTF-8 text. Hidden folders
-    (``.git``) are left alone, and links that lead out of a given folder are not followed.
+    (``.git``) are left alone, and links that lead out of a given folder are not followed. A file
+    that several paths lead to, by links, is one document: under its own path if that is among
+    them, else under the first. One path alone is a list of one.
+
+    Args:
+        paths: files and folders; ``~`` is expanded.
+        root: a folder that may move, with all that is read: ids are paths below it.
+
+    Raises:
+        InputError: something else than paths.
 
     Example:
         >>> files = read_files(["no-such-file.txt"])
         >>> files.documents, dict(files.skipped)
         ((), {'no-such-file.txt': 'there is no such file or folder'})
     """
-    found: dict[Path, _Found] = {}
+    found: dict[Path, None] = {}
     skipped: dict[str, str] = {}
     passed_over = 0
     known = suffixes()
-    for given in paths:
-        path = Path(os.path.abspath(given))  # noqa: PTH100 resolve() would follow links
+    for given in listed(paths, "paths"):
+        try:
+            path = absolute_path(given)
+        except InputError as e:
+            if not isinstance(given, str):
+                raise
+            skipped[given] = str(e)
+            continue
         try:
             is_folder, is_there = path.is_dir(), path.exists()
         except (OSError, ValueError) as e:
-            skipped[_storable(str(given))] = f"it cannot be read: {e}"
+            skipped[storable_path(given)] = f"it cannot be read: {why(e)}"
             continue
         if is_folder:
             for inside in _walk(path, skipped):
                 if inside.suffix.lower() in known:
-                    depth = len(inside.parts) - len(path.parts)
-                    found.setdefault(inside, _Found(inside, depth))
+                    found.setdefault(inside)
                 else:
                     passed_over += 1
         elif is_there:
-            found.setdefault(path, _Found(path, 1))
+            found.setdefault(path)
         else:
-            skipped[_storable(str(given))] = "there is no such file or folder"
+            skipped[storable_path(given)] = "there is no such file or folder"
 
     documents = []
-    for file, name in zip(found.values(), _unique_names(list(found.values())), strict=True):
-        path_text = _storable(str(file.path))
+    top = None if root is None else absolute_path(root)
+    twins = _twins(file for file in found if top is None or file.is_relative_to(top))
+    for file in found:
+        path_text = storable_path(file)
+        if top is not None and not file.is_relative_to(top):
+            skipped[path_text] = f"it is not below {brief(top)}, where ids begin"
+            continue
+        if file in twins:
+            skipped[path_text] = f"it leads to {brief(twins[file])}, which is read"
+            continue
         try:
-            content = _read(file.path)
+            content = _read(file)
         except UnreadableError as e:
             skipped[path_text] = str(e)
             continue
-        title = content.title or _storable(file.path.name)
-        documents.append(Document(name, content.text, {"path": path_text, "title": title}))
-    return FilesRead(tuple(documents), skipped, passed_over)
+        doc_id = storable_path((file if top is None else file.relative_to(top)).as_posix())
+        title = content.title or plain_text(file.name)
+        documents.append(Document(doc_id, content.text, {"path": path_text, "title": title}))
+    named = {storable_path(file): storable_path(other) for file, other in twins.items()}
+    return FilesRead(tuple(documents), skipped, passed_over, named)
 
 
-def _storable(name: str) -> str:
-    """A file's name as UTF-8 can hold it (POSIX names are bytes; odd ones are escaped)."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+def _twins(found: Iterable[Path]) -> dict[Path, Path]:
+    """Paths by which no file is read, because another one of ``found`` leads to it as well."""
+    chosen: dict[str, Path] = {}
+    twins: dict[Path, Path] = {}
+    for file in sorted(found, key=lambda path: str(path) != os.path.realpath(path)):
+        first = chosen.setdefault(os.path.realpath(file), file)
+        if first is not file:
+            twins[file] = first
+    return twins
+
+
+def absolute_path(path: str | Path) -> Path:
+    """A path as ids and metadata have it: absolute, without ``..``, links as they are."""
+    return Path(os.path.abspath(bound(path)))  # noqa: PTH100 resolve() would follow links
+
+
+def storable_path(path: str | Path) -> str:
+    """A path as UTF-8 can hold it: names are bytes, and odd ones are written out.
+
+    A digest at their end tells them from files whose names are what was written out.
+    """
+    return _ODD_NAME.sub(_written_out, str(path))
+
+
+def _written_out(name: re.Match[str]) -> str:
+    digest = sha256(name[0].encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{plain_text(name[0])}#{digest[:8]}"
 
 
 def _walk(root: Path, skipped: dict[str, str]) -> Iterator[Path]:
@@ -104,38 +159,56 @@ def _walk(root: Path, skipped: dict[str, str]) -> Iterator[Path]:
     inside = os.path.realpath(root)
 
     def cannot_list(error: OSError) -> None:
-        skipped[_storable(str(error.filename))] = f"the folder cannot be listed: {error.strerror}"
+        skipped[storable_path(error.filename)] = f"the folder cannot be listed: {error.strerror}"
 
     for folder, folders, files in os.walk(root, onerror=cannot_list):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in [*folders, *sorted(files)]:
             path = Path(folder, name)
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(inside):
-                skipped[_storable(str(path))] = "it is a link that leads out of the folder given"
+                skipped[storable_path(path)] = "it is a link that leads out of the folder given"
             elif name not in folders:
                 yield path
-
-
-def _unique_names(files: list[_Found]) -> list[str]:
-    """The shortest ids that differ, whichever order the files came in."""
-    above = [0] * len(files)
-    for _ in range(max((len(file.path.parts) for file in files), default=0)):
-        names = [file.name(n) for file, n in zip(files, above, strict=True)]
-        counts = Counter(names)
-        above = [n + (counts[name] > 1) for name, n in zip(names, above, strict=True)]
-    return [file.name(n) for file, n in zip(files, above, strict=True)]
 
 
 def _read(path: Path) -> Content:
     try:
         if not path.is_file():  # reading a pipe would wait for ever
             raise UnreadableError("it is neither a file nor a folder")
-        data = path.read_bytes()
-    except OSError as e:
-        raise UnreadableError(f"it cannot be read: {e.strerror}") from e
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > _MAX_BYTES:  # before anything is read
+                raise UnreadableError(_TOO_LARGE)
+            data = file.read(_MAX_BYTES + 1)  # some files have more than they say
+    except (OSError, ValueError) as e:
+        raise UnreadableError(f"it cannot be read: {getattr(e, 'strerror', None) or e}") from e
+    return read_content(data, path.suffix)
+
+
+def read_content(data: bytes, suffix: str) -> Content:
+    r"""The text of a file's bytes.
+
+    Args:
+        data: all of them.
+        suffix: of the file's name, in any case.
+
+    Raises:
+        UnreadableError: they hold no text, or their reader fails.
+
+    Example:
+        >>> read_content(b"# Mill\n\nIt is old.", ".md").title
+        'Mill'
+    """
     if not data:
         raise UnreadableError("it is empty")
-    content = reader_for(path.suffix, data).read(data)
-    if not content.text.strip():
+    if len(data) > _MAX_BYTES:
+        raise UnreadableError(_TOO_LARGE)
+    try:
+        content = reader_for(suffix, data).read(data)
+    except UnreadableError:
+        raise
+    except Exception as e:  # a reader's own fault: the other files are read all the same
+        logger.debug("reading a %s file failed", suffix, exc_info=True)
+        raise UnreadableError(f"its reader failed ({type(e).__name__})") from e
+    if is_blank(content.text):
         raise UnreadableError("it holds nothing but white space")
     return content

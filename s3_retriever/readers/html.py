@@ -10,12 +10,14 @@ model takes minutes to read them.
 
 from __future__ import annotations
 
-import codecs
 import re
 import warnings
 from typing import Any
 
+from s3_retriever.quoting import brief, why
 from s3_retriever.readers.base import Content, Reader, UnreadableError, needs_files_extra
+from s3_retriever.readers.encodings import by_label, by_look, has_mark
+from s3_retriever.readers.markup import closed_markup
 from s3_retriever.readers.text import decode
 
 __all__ = ["READER"]
@@ -24,15 +26,16 @@ __all__ = ["READER"]
 def _read(data: bytes) -> Content:
     try:
         import bs4
+
+        markup = _decode(data)
     except ImportError as e:
         raise needs_files_extra("HTML", e) from e
-    markup = _decode(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice for programmers, e.g. on XHTML
         try:
-            soup = bs4.BeautifulSoup(markup, "html.parser")
+            soup = bs4.BeautifulSoup(closed_markup(markup), "html.parser")
         except (bs4.ParserRejectedMarkup, RecursionError) as e:
-            raise UnreadableError(f"it is not HTML that can be read: {e}") from e
+            raise UnreadableError(f"it is not HTML that can be read: {why(e)}") from e
     text = _layout(soup)
     if not text:
         raise UnreadableError("it holds no text outside of scripts")
@@ -42,22 +45,28 @@ def _read(data: bytes) -> Content:
 
 
 def _decode(data: bytes) -> str:
-    """UTF-8, else the encoding that the page declares."""
+    """UTF-8 or what a mark says, else what the page declares, else what it looks like."""
     from bs4.dammit import EncodingDetector
 
+    declared = EncodingDetector.find_declared_encoding(data, is_html=True)
     try:
+        if declared and "2022" in declared and b"\x1b" in data:  # of seven bits, as ASCII is
+            return by_label(data, declared)
         return decode(data)
-    except UnreadableError:
-        declared = EncodingDetector.find_declared_encoding(data, is_html=True)
-        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            declared = "utf-16"
+    except (UnreadableError, UnicodeError, LookupError) as refused:
+        if has_mark(data):
+            raise UnreadableError(
+                "it is not in the encoding that its first bytes name"
+            ) from refused
         if declared is None:
-            raise
+            if (text := by_look(data)) is None:
+                raise refused
+            return text
         try:
-            return data.decode(declared)
+            return by_label(data, declared)
         except (LookupError, UnicodeError) as e:
             raise UnreadableError(
-                f"it is not in the encoding it declares ({declared}); convert it to UTF-8"
+                f"it is not in the encoding it declares ({brief(declared)}); convert it to UTF-8"
             ) from e
 
 

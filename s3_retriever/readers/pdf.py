@@ -8,13 +8,13 @@ no second reader to fall back on.
 
 from __future__ import annotations
 
-import threading
-
+from s3_retriever.forking import ForkLock
+from s3_retriever.quoting import why
 from s3_retriever.readers.base import Content, Reader, UnreadableError, needs_files_extra
 
 __all__ = ["READER"]
 
-_ONE_AT_A_TIME = threading.Lock()
+_ONE_AT_A_TIME = ForkLock()
 """PDFium is not made for several threads, whatever documents they read."""
 
 _PASSWORD, _SECURITY = 4, 5
@@ -37,7 +37,7 @@ def _read(data: bytes) -> Content:
                     "it is encrypted; save a copy without password: "
                     "qpdf --decrypt --password=... IN OUT"
                 ) from e
-            raise UnreadableError(f"it is a broken PDF ({e}); print it to a new PDF") from e
+            raise UnreadableError(f"it is a broken PDF ({why(e)}); print it to a new PDF") from e
     text = "\n\n".join(filter(None, map(_cleaned, pages)))
     if not text:
         raise UnreadableError(

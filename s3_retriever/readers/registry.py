@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from s3_retriever.quoting import quoted
 from s3_retriever.readers import html, pdf, text
 from s3_retriever.readers.base import Reader
 
@@ -25,7 +26,7 @@ def register_reader(reader: Reader) -> None:
     """
     for suffix in reader.suffixes:
         if not suffix.startswith(".") or suffix != suffix.lower():
-            raise ValueError(f"a suffix is lower case and begins with a dot, not {suffix!r}")
+            raise ValueError(f"a suffix is lower case and begins with a dot, not {quoted(suffix)}")
     _READERS.update(dict.fromkeys(reader.suffixes, reader))
 
 

@@ -9,7 +9,7 @@ documents and metadata itself implements :class:`CandidateSearch`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -50,11 +50,20 @@ class CandidateSearch(Protocol):
     def n_blocks(self) -> int:
         """Blocks in the index."""
 
-    def words(self, text: str) -> list[str]:
-        """The words of ``text`` as they are indexed, repeated ones included."""
+    def words(self, text: str, language: str | None = None) -> list[str]:
+        """The words of ``text`` as they are indexed, repeated ones included.
 
-    def document_frequency(self, word: str) -> int:
-        """Blocks that hold ``word`` (deleted ones may count until their space is reclaimed)."""
+        Args:
+            text: of a document or a question.
+            language: of the document, a code; ``None`` for a question, whose words are to meet
+                those of documents in any language.
+        """
+
+    def document_frequencies(self, words: Collection[str]) -> dict[str, int]:
+        """Blocks that hold each of some words (deleted ones may count for a while).
+
+        One call for many words, which a database answers at once.
+        """
 
     def search_words(self, words: Iterable[str], k: int, filter: Filter | None = None) -> list[Hit]:
         """The ``k`` best blocks by BM25, best first.
@@ -90,6 +99,8 @@ class Block(NamedTuple):
     """Its words, none cut."""
     ids: np.ndarray
     """``(n_tokens, n_hookpoints, k)`` latents."""
+    language: str = "en"
+    """A code; by its rules words are made stems."""
 
 
 class BlockHit(NamedTuple):
@@ -120,7 +131,7 @@ class BlockWriter(Protocol):
 class BlockIndex(Protocol):
     """An engine in the index's folder: blocks by words and by features, as of one commit."""
 
-    def words(self, text: str) -> list[str]:
+    def words(self, text: str, language: str | None = None) -> list[str]:
         """As of :class:`CandidateSearch`."""
 
     def n_blocks(self) -> int:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
-from s3_retriever.segmentation.lines import LINE_END
 from s3_retriever.segmentation.words import inside_word, whole_words
 
 __all__ = ["Break", "Strength", "breaks_inside", "cut", "merged"]
@@ -43,7 +42,7 @@ class Break(NamedTuple):
 _BLOCK = 60
 """Characters of a record, a turn, a row that stands by itself."""
 _INSIDE = re.compile(
-    f"(?P<line>{LINE_END}[^\\S\r\n]{{0,80}}|(?=(?<!\\\\)(?:\\\\{{1,4}}[nr]){{1,8}}))"
+    "(?P<line>\n[^\\S\n]{0,80}|(?=(?<!\\\\)(?:\\\\{1,4}[nr]){1,8}))"
     "|(?P<sentence>[.!?][\"'\u201d\u2019)\\]]{0,3}\\s)"
     "|(?P<sign>[\u3002\uff01\uff1f\u0964\u06d4])"
     "|(?P<part>[;\u061b\uff1b][\"']?\\s?|\t|\\s\\|\\s|(?<=>)(?=<)|[\"'],\\s?(?=[\"'{\\[]))"

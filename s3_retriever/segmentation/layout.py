@@ -40,7 +40,7 @@ class Layout:
 _HEAD = 120
 """Characters of a line that tell what it is."""
 _CUE = re.compile(
-    "^(?:\\d{1,6}[ \t]*\r?\n)?[ \t]*(?:\\d\\d:)?\\d\\d:\\d\\d[.,]\\d{3} --> ", re.MULTILINE
+    "^(?:\\d{1,6}[ \t]*\n)?[ \t]*(?:\\d\\d:)?\\d\\d:\\d\\d[.,]\\d{3} --> ", re.MULTILINE
 )
 _LOG = re.compile(
     "\\W{0,3}(?:\\d{1,4}[-/.]\\d\\d?[-/.]\\d\\d(?:\\d\\d)?\\b|\\d\\d?:\\d\\d(?::\\d\\d)?\\b"

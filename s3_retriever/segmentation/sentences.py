@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import sentencex
 
+from s3_retriever.segmentation.words import inside_word
+
 __all__ = ["ends_sentence", "sentence_starts"]
 
 _PIECE = 1 << 14
@@ -36,7 +38,7 @@ def sentence_starts(text: str, start: int, end: int, language: str) -> Iterator[
         ]
         if stop < end and len(found) > 1:
             del found[-1]  # cut off where the piece ends: it is read again
-        yield from (first for first, _ in found)
+        yield from (first for first, _ in found if not inside_word(text, first))
         start = found[-1][1] if found else stop
 
 

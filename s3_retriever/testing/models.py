@@ -27,6 +27,7 @@ from s3_retriever.models.base import (
     QueryReader,
     Tokenizing,
 )
+from s3_retriever.quoting import brief
 
 __all__ = [
     "ChatContract",
@@ -277,8 +278,8 @@ class ChatContract(TokenizingContract):
         """The error quotes it with escapes."""
         with pytest.raises(InputError) as caught:
             llm.chat_ids([{"role": role, "content": "Hi"}])
-        assert ascii(role)[1:-1][:40] in str(caught.value)
-        assert str(caught.value).isascii() and str(caught.value).isprintable()
+        assert brief(role)[:40] in str(caught.value)
+        assert str(caught.value).isprintable()
 
     def test_a_message_without_a_role_is_refused(self, llm: Chat) -> None:
         """As one with a bad role is."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
 
+from s3_retriever.encoding.chunks import rounds
 from s3_retriever.encoding.runners import ScanPlan, ScanRunner, load_scanner
-from s3_retriever.types import Document, EncodedDocument
+from s3_retriever.types import Document, EncodedDocument, FailedDocument
 
-__all__ = ["ScanRunnerContract"]
+__all__ = ["ScanRunnerContract", "assert_equal", "whole"]
 
 _TEXTS = (
     "The lighthouse on Skerry Point was finished in 1887. Its first keeper was Anna Lind.",
@@ -43,15 +44,23 @@ class ScanRunnerContract:
         return [Document(f"d{i}", _TEXTS[i % 4] * (1 + i % 3), {"number": i}) for i in range(n)]
 
     def test_codes_are_those_of_a_local_scan(self, runner: ScanRunner, plan: ScanPlan) -> None:
-        """Byte for byte, and so are places and bounds."""
-        documents = self.documents(9)
+        """Byte for byte, and so are places and bounds; several rounds are read, and in order."""
+        documents = self.documents(150)
+        assert len(list(rounds(documents, plan.settings.batch_tokens))) > 3
         expected = list(load_scanner(plan).scan(documents))
-        assert_equal(list(runner.run(plan, documents)), expected)
+        assert_equal(runner.run(plan, documents), expected)
 
-    def test_they_come_in_the_order_given(self, runner: ScanRunner, plan: ScanPlan) -> None:
-        """Each once."""
-        documents = self.documents(40)
-        assert [e.document for e in runner.run(plan, documents)] == documents
+    def test_a_document_fails_alone(self, runner: ScanRunner, plan: ScanPlan) -> None:
+        """With its reason, in its place; the others are as they are read by themselves."""
+        documents = self.documents(4)
+        bad = Document("bad", "half a letter: \ud83d")
+        first, failed, *others = runner.run(plan, [documents[0], bad, *documents[1:]])
+        assert isinstance(failed, FailedDocument)
+        assert failed.doc_id == "bad"
+        assert "lone surrogate" in failed.reason
+        scanner = load_scanner(plan)
+        alone = [coded for d in documents for coded in scanner.scan([d])]
+        assert_equal([first, *others], alone)
 
     def test_nothing_gives_nothing(self, runner: ScanRunner, plan: ScanPlan) -> None:
         """No documents, no error."""
@@ -62,7 +71,7 @@ class ScanRunnerContract:
         sent = pickle.loads(pickle.dumps(plan))  # noqa: S301  (our own)
         assert sent == plan
         documents = self.documents(3)
-        assert_equal(list(runner.run(sent, documents)), list(runner.run(plan, documents)))
+        assert_equal(runner.run(sent, documents), load_scanner(plan).scan(documents))
 
     def test_documents_are_taken_as_they_are_needed(
         self, runner: ScanRunner, plan: ScanPlan
@@ -88,13 +97,35 @@ class ScanRunnerContract:
         def tell(tokens: int, characters: int) -> None:
             told.append((tokens, characters))
 
-        read = list(runner.run(plan, documents, on_progress=tell))
+        read = whole(runner.run(plan, documents, on_progress=tell))
         assert sum(tokens for tokens, _ in told) == sum(map(len, read))
         assert sum(n for _, n in told) == sum(len(d.text) for d in documents)
 
+    def test_what_progress_raises_is_the_callers(self, runner: ScanRunner, plan: ScanPlan) -> None:
+        """It ends the run, and no document is to blame."""
 
-def assert_equal(found: list[EncodedDocument], expected: list[EncodedDocument]) -> None:
+        def stop(tokens: int, characters: int) -> None:
+            raise RuntimeError("enough")
+
+        with pytest.raises(RuntimeError, match="enough"):
+            list(runner.run(plan, self.documents(2), on_progress=stop))
+
+
+def whole(read: Iterable[EncodedDocument | FailedDocument]) -> list[EncodedDocument]:
+    """What was read; nothing has failed."""
+    found = []
+    for one in read:
+        assert isinstance(one, EncodedDocument), one
+        found.append(one)
+    return found
+
+
+def assert_equal(
+    found: Iterable[EncodedDocument | FailedDocument],
+    expected: Iterable[EncodedDocument | FailedDocument],
+) -> None:
     """All fields of all documents are the same."""
+    found, expected = whole(found), whole(expected)
     assert [e.document for e in found] == [e.document for e in expected]
     for one, other in zip(found, expected, strict=True):
         for name in ("starts", "ends", "ids", "activations"):

@@ -17,11 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from s3_retriever.errors import InputError
 from s3_retriever.profiles.autoencoder import Codes, TopKSae, fvu
+from s3_retriever.quoting import brief
 from s3_retriever.settings import SaeSettings
 
 __all__ = ["SaeQuality", "measure", "time_step", "train"]
@@ -187,7 +188,8 @@ def _save(
     tensors["idle"] = idle
     temporary = path.with_suffix(".tmp")
     detached = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    save_file(detached, temporary, metadata={"identity": identity, "step": str(step)})
+    # safetensors' own save_file lets nobody but the owner read it, whatever the umask says
+    temporary.write_bytes(save(detached, metadata={"identity": identity, "step": str(step)}))
     os.replace(temporary, path)
 
 
@@ -202,7 +204,7 @@ def _resume(
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
     if metadata.get("identity") != identity:
-        logger.warning("%s was made with other settings or text; training starts anew", path)
+        logger.warning("%s was made with other settings or text; training starts anew", brief(path))
         return 0
     tensors = load_file(path)
     sae.load_state_dict({n[6:]: t for n, t in tensors.items() if n.startswith("model.")})

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from s3_retriever.arguments import listed
 from s3_retriever.encoding.chunk_reader import ChunkReader
 from s3_retriever.encoding.chunks import batches
 from s3_retriever.errors import InputError
 from s3_retriever.models.base import LanguageModel
+from s3_retriever.quoting import brief, why
 from s3_retriever.settings import ScanSettings
 
 __all__ = ["collect_keys", "read_corpus"]
@@ -24,18 +26,20 @@ _PIECE = 1 << 20
 """Characters tokenised at once."""
 
 
-def read_corpus(files: Sequence[Path]) -> str:
+def read_corpus(files: Path | Sequence[Path]) -> str:
     """The text of all ``files``, one after the other.
 
     Raises:
         InputError: a file is missing, empty as a whole, or no UTF-8.
     """
     texts = []
-    for file in files:
+    for file in map(Path, listed(files, "corpus files")):
         try:
             texts.append(file.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as e:
-            raise InputError(f"corpus file {file} cannot be read as UTF-8 text: {e}") from e
+            raise InputError(
+                f"corpus file {brief(file)} cannot be read as UTF-8 text: {why(e)}"
+            ) from e
     text = "\n\n".join(texts)
     if not text.strip():
         raise InputError("the corpus is empty; give files with text")
@@ -94,7 +98,7 @@ def collect_keys(
         "arrays": names,
     }
     if done_marker.exists() and json.loads(done_marker.read_text()) == identity:
-        logger.info("reusing the keys collected in %s", folder)
+        logger.info("reusing the keys collected in %s", brief(folder))
         return [np.load(p, mmap_mode="r") for p in paths]
     done_marker.unlink(missing_ok=True)
     for path in paths:

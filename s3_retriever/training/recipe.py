@@ -18,8 +18,11 @@ from s3_retriever.errors import InputError
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.families import AttentionLayout
 from s3_retriever.models.wheels import WHEELS
+from s3_retriever.paths import bound
 from s3_retriever.profiles.autoencoder import TopKSae
 from s3_retriever.profiles.card import Head, Hookpoint, ProfileCard, hookpoint_folder
+from s3_retriever.profiles.self_test import make_self_test
+from s3_retriever.quoting import brief, quoted, why
 from s3_retriever.settings import SaeSettings, ScanSettings
 from s3_retriever.training.autoencoders import measure, train
 from s3_retriever.training.corpus import collect_keys, read_corpus
@@ -54,7 +57,7 @@ def default_layers(model: str) -> tuple[int, ...]:
         if name in model.lower():
             return layers
     raise InputError(
-        f"the paper names no layers for {model}; give --layers, e.g. two in the middle third"
+        f"the paper names no layers for {brief(model)}; give --layers, e.g. two in the middle third"
     )
 
 
@@ -71,17 +74,17 @@ def parse_sites(text: str, layout: AttentionLayout) -> list[Site]:
             layer = int(layer_text)
             heads = tuple(int(h) for h in heads_text.split("+")) if heads_text else None
         except ValueError as e:
-            raise InputError(f"--layers takes e.g. 17,18 or 17:1,18:0+2, not {text!r}") from e
+            raise InputError(f"--layers takes e.g. 17,18 or 17:1,18:0+2, not {quoted(text)}") from e
         chosen = tuple(range(layout.n_kv_heads)) if heads is None else heads
         if not 0 <= layer < layout.n_layers or any(not 0 <= h < layout.n_kv_heads for h in chosen):
             raise InputError(
-                f"{part!r} is outside the model: {layout.n_layers} layers, "
+                f"{quoted(part)} is outside the model: {layout.n_layers} layers, "
                 f"{layout.n_kv_heads} key heads, counted from 0"
             )
         sites.append((layer, chosen))
     named = [(layer, head) for layer, chosen in sites for head in chosen]
     if len(set(named)) < len(named):
-        raise InputError(f"{text!r} names the same key head of a layer twice")
+        raise InputError(f"{quoted(text)} names the same key head of a layer twice")
     return sites
 
 
@@ -95,7 +98,7 @@ def parse_heads(text: str) -> tuple[Head, ...]:
     for part in filter(None, text.split(",")):
         layer, _, head = part.strip().partition(".")
         if not (layer.isdecimal() and head.isdecimal()):
-            raise InputError(f"--heads takes e.g. 17.3,18.6, not {text!r}")
+            raise InputError(f"--heads takes e.g. 17.3,18.6, not {quoted(text)}")
         heads.append(Head(layer=int(layer), head=int(head)))
     return tuple(heads)
 
@@ -141,6 +144,7 @@ def make_profile(
     Raises:
         InputError: too little text, or ``heads`` read keys that no site codes.
     """
+    out = bound(out)
     work = out / "work"
     _refuse_early(llm, name, sites, heads, settings, prefix, bos)
 
@@ -281,6 +285,7 @@ def _card(
             weights_sha256=None
             if llm.name in WHEELS
             else llm.weights_digest(max(h.layer for h in hookpoints)),
+            self_test=make_self_test(llm),
             heads=tuple(heads),
             training={
                 "command": command,
@@ -291,4 +296,4 @@ def _card(
             },
         )
     except ValueError as e:
-        raise InputError(f"these layers and heads do not fit together: {e}") from e
+        raise InputError(f"these layers and heads do not fit together: {why(e)}") from e

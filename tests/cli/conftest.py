@@ -64,7 +64,9 @@ def setup(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Setup:
         path.write_bytes(text.encode())
     profile = write_profile(root / "profile", llm)
     setup = Setup(root / "model", profile, root / "files", root / "index")
-    result = run("index", setup.files, "--index", setup.index, *setup.resident)
+    result = run(
+        "index", setup.files, "--root", setup.files, "--index", setup.index, *setup.resident
+    )
     assert result.exit_code == 0, result.output
     return setup
 

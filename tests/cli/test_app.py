@@ -163,3 +163,42 @@ def test_json_is_utf_8_there_too(setup: Setup) -> None:
         env={"PATH": "/usr/bin", "PYTHONIOENCODING": "ascii"},
     )
     assert json.loads(done.stdout.decode())["question"] == "bread 😀"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["index", "", "--index", "x"],
+        ["index", "a.txt", "--index", ""],
+        ["index", "a.txt", "--index="],
+        ["index", "a.txt", "--index", "x", "--root", ""],
+        ["search", "a", "--index", ""],
+        ["snapshot", "--index", "x", "--to", ""],
+        ["delete", "", "--index", "x"],
+    ],
+)
+def test_an_empty_argument_is_not_the_working_directory(
+    run: Run, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("A text.")
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "an argument is empty" in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_home_folder_in_any_option(
+    run: Run, setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No shell expands the second half of ``--index=~/index``."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("Cats sleep most of the day.")
+    place = ["--index=~/index", "--profile", setup.profile]
+    assert run("index", "~/a.txt", *place, *setup.resident[2:]).exit_code == 0
+    assert run("snapshot", *place, "--to=~/copy").exit_code == 0
+    assert run("export", *place, "--to=~/all.bundle").exit_code == 0
+    assert run("import", "~/all.bundle", *place, "--namespace", "team").exit_code == 0
+    assert run("doctor", "--index=~/copy", "--profile", setup.profile).exit_code == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt", "all.bundle", "copy", "index"]

@@ -10,7 +10,9 @@ import pytest
 
 from s3_retriever.engine import Engine
 from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.profiles.cards import load_card
 from s3_retriever.profiles.profile import Profile
+from s3_retriever.storage.index import Index
 from s3_retriever.storage.segments import Segment
 from tests.cli.conftest import FILES, Run, Setup
 from tests.damage import overwrite
@@ -95,6 +97,43 @@ class TestDoctor:
         assert repaired.exit_code == 0
         assert repaired.stdout.endswith(f"{own_index} is whole\n")
         assert run(*doctor).exit_code == 0
+
+    @pytest.mark.parametrize("journal", ["none", "empty", "kept"])
+    def test_what_an_earlier_versions_broken_commit_left(
+        self,
+        run: Run,
+        setup: Setup,
+        own_index: Path,
+        tmp_path: Path,
+        journal: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """A segment that nothing names, and its blocks in the search part, which was not recorded:
+        whoever is told of damage is told the way out, and it is one."""
+        index = Index(own_index, load_card(setup.profile))
+        left = segment(own_index)
+        (own_index / "segments" / "00000002-0badcafe.safetensors").write_bytes(left.read_bytes())
+        with index.candidates.changing() as writer:
+            blocks = index.snapshot.segments[left.stem].blocks()
+            writer.add(b._replace(segment="00000002-0badcafe") for b in blocks)
+        if journal == "kept":
+            (own_index / "writer.journal").write_text("00000002-0badcafe\n")
+        elif journal == "none":
+            (own_index / "writer.journal").unlink()
+        monkeypatch.undo()
+        (tmp_path / "new.txt").write_text("Something new.")
+        add = ["index", tmp_path / "new.txt", "--index", own_index, *setup.resident]
+        way_out = f"s3-retriever doctor --index {own_index} --repair"
+        sick = run("doctor", "--index", own_index, "--profile", setup.profile)
+        assert (sick.exit_code, way_out in sick.stdout) == (1, True)
+        if run(*add).exit_code:
+            assert "s3-retriever doctor --repair" in run(*add).stderr
+            healed = run("doctor", "--index", own_index, "--profile", setup.profile, "--repair")
+            assert healed.exit_code == 0, healed.output
+        assert "1 added" in run(*add).stdout or "1 unchanged" in run(*add).stdout
+        assert run("doctor", "--index", own_index, "--profile", setup.profile).exit_code == 0
+        found = run("search", "lighthouse", "--index", own_index, "--json", *setup.resident)
+        assert json.loads(found.stdout)["spans"]
 
     def test_damage_that_tantivy_does_not_notice_is_repaired_too(
         self, run: Run, setup: Setup, own_index: Path

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from s3_retriever.engine import Engine
+from s3_retriever.profiles.cards import load_card
+from s3_retriever.storage.documents import Documents
+from s3_retriever.storage.index import Index
 from tests.cli.conftest import FILES, Run, Setup
 
 
@@ -77,3 +85,126 @@ def test_an_interruption_says_what_is_kept(
     assert result.exit_code == 130
     assert f"{own_index} holds {len(FILES)} documents" in result.stderr
     assert "run the same command again" in result.stderr
+
+
+@pytest.fixture
+def projects(tmp_path: Path) -> tuple[Path, Path]:
+    for name in ("projA", "projB"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "README.md").write_text(f"# {name}\n\nThis is {name}.")
+    return tmp_path / "projA", tmp_path / "projB"
+
+
+def ids(setup: Setup, folder: Path) -> list[str]:
+    return Index(folder, load_card(setup.profile)).view.document_ids()
+
+
+def test_two_projects_with_files_of_the_same_name(
+    run: Run, setup: Setup, projects: tuple[Path, Path], tmp_path: Path
+) -> None:
+    place = ["--index", tmp_path / "index", *setup.resident]
+    assert "1 added" in run("index", projects[0], *place).stdout
+    assert "1 added, 0 updated" in run("index", projects[1], *place).stdout
+    assert "0 added, 0 updated, 2 unchanged" in run("index", *projects, *place).stdout
+    assert ids(setup, tmp_path / "index") == [str(p / "README.md") for p in projects]
+
+    rooted = ["--index", tmp_path / "rooted", *setup.resident]
+    run("index", projects[0], "--root", projects[0], *rooted)
+    refused = run("index", projects[1], "--root", projects[1], *rooted)
+    assert refused.exit_code == 2
+    assert f"the one of {projects[0] / 'README.md'}" in refused.stderr
+    moved = projects[0].rename(tmp_path / "moved")
+    assert "1 updated" in run("index", moved, "--root", moved, *rooted).stdout
+    assert ids(setup, tmp_path / "rooted") == ["README.md"]
+
+
+def test_pruning_and_a_dry_run(
+    run: Run, setup: Setup, projects: tuple[Path, Path], tmp_path: Path
+) -> None:
+    place = ["--index", tmp_path / "index", *setup.resident]
+    command = ["index", *projects, "--prune", *place]
+    first = run(*command, "--dry-run")
+    assert first.exit_code == 0
+    assert f"would add {projects[0] / 'README.md'}" in first.stdout
+    assert "2 added, 0 updated" in first.stdout
+    assert "loading" not in first.stderr
+    assert not (tmp_path / "index").exists()
+
+    assert "2 added" in run(*command).stdout
+    (projects[0] / "README.md").unlink()
+    (projects[1] / "README.md").write_text("Another text.")
+    (projects[1] / "new.txt").write_text("A new one.")
+    before = {p: p.read_bytes() for p in (tmp_path / "index").rglob("*") if p.is_file()}
+    said = run(*command, "--dry-run")
+    assert said.stdout.splitlines()[:-1] == [
+        f"would add {projects[1] / 'new.txt'}",
+        f"would update {projects[1] / 'README.md'}",
+        f"would remove {projects[0] / 'README.md'}",
+    ]
+    counts = "1 added, 1 updated, 0 unchanged, 0 skipped, 1 removed"
+    assert counts in said.stdout
+    assert before == {p: p.read_bytes() for p in (tmp_path / "index").rglob("*") if p.is_file()}
+
+    unasked = run(*command[:3], *place)
+    assert "1 added, 1 updated, 0 unchanged, 0 skipped;" in unasked.stdout
+    assert "1 documents of files that are gone, or stand twice; --prune" in unasked.stderr
+    assert len(ids(setup, tmp_path / "index")) == 3
+    pruned = run("index", projects[0], "--prune", *place)  # nothing is left there
+    assert "1 removed" in pruned.stdout
+    assert "loading" not in pruned.stderr
+    assert "nothing is gone" in run("index", projects[0], "--prune", *place).stdout
+    assert len(ids(setup, tmp_path / "index")) == 2
+
+
+def test_an_index_with_ids_of_an_older_release(
+    run: Run, setup: Setup, projects: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Its documents get their new ids; nothing stands twice, and nothing is read again."""
+    index = tmp_path / "index"
+    place = ["--index", index, *setup.resident]
+    run("index", *projects, *place)
+    names = dict(zip(ids(setup, index), ["README.md", "projB/README.md"], strict=True))
+    Documents(Index(index, load_card(setup.profile))).rename(names)
+    assert ids(setup, index) == ["README.md", "projB/README.md"]
+    said = run("index", *projects, "--dry-run", *place)
+    assert f"would rename README.md to {projects[0] / 'README.md'}" in said.stdout
+    assert "0 added, 0 updated, 2 unchanged, 0 skipped, 2 renamed" in said.stdout
+    done = run("index", *projects, *place)
+    assert "0 added, 0 updated, 2 unchanged, 0 skipped, 2 renamed; no tokens" in done.stdout
+    assert ids(setup, index) == [str(p / "README.md") for p in projects]
+    assert run("doctor", "--index", index, "--profile", setup.profile).exit_code == 0
+
+
+def test_a_ray_cluster_reads_the_same(run: Run, setup: Setup, tmp_path: Path) -> None:
+    """One is started and ended; only what is asked for is said, in a process of its own."""
+    pytest.importorskip("ray")
+    command = ["index", setup.files, "--root", setup.files, "--index", tmp_path / "index"]
+    command += [*setup.resident, "--ray", "auto", "--workers", 1]
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # for the paths of sockets
+        done = subprocess.run(
+            [sys.executable, "-m", "s3_retriever", *map(str, command)],
+            env={**os.environ, "RAY_TMPDIR": short},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    [line] = done.stdout.splitlines()
+    assert "3 added, 0 updated, 0 unchanged, 0 skipped; " in line
+    assert "100%" in done.stderr
+    for word in ("ray", "warning", "deprecat", "dashboard", "forked"):
+        assert word not in done.stderr.lower().replace(str(tmp_path).lower(), "")
+    card = load_card(setup.profile)
+    found = [Index(folder, card).snapshot.live for folder in (tmp_path / "index", setup.index)]
+    assert found[0].keys() == found[1].keys()
+    for doc_id in found[0]:
+        there, here = (segment.encoded(entry) for segment, entry in (f[doc_id] for f in found))
+        assert np.array_equal(there.ids, here.ids)
+        assert np.array_equal(there.activations, here.activations)
+
+
+def test_workers_need_a_cluster(run: Run, setup: Setup, tmp_path: Path) -> None:
+    result = run("index", setup.files, "--index", tmp_path, *setup.resident, "--workers", 2)
+    assert result.exit_code == 2
+    assert "need --ray" in result.stderr
+    assert "loading" not in result.stderr

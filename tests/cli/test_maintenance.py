@@ -36,7 +36,10 @@ def documents(run: Run, folder: Path) -> int:
 @pytest.mark.usefixtures("no_model")
 class TestWithoutTheModel:
     def test_delete_by_id(self, run: Run, own_index: Path, place: list[object]) -> None:
-        result = run("delete", "bread.md", "nobody", *place)
+        unknown = run("delete", "bread.md", "nobody", *place)
+        assert (unknown.exit_code, "no document 'nobody'" in unknown.output) == (2, True)
+        assert documents(run, own_index) == len(FILES)
+        result = run("delete", "bread.md", *place)
         assert result.exit_code == 0, result.output
         assert result.stdout.startswith("1 documents deleted")
         assert documents(run, own_index) == len(FILES) - 1
@@ -57,6 +60,27 @@ class TestWithoutTheModel:
         assert run("delete", *place, "--filter", '{"kind": "food"}').stdout.startswith("1 ")
         for wrong in (["nobody", "{}"], ["sky/comet.html", "{"], ["sky/comet.html", "3"]):
             assert run("set-metadata", *wrong, *place).exit_code == 2
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            '{"a": ' + "[" * 100_000 + "]" * 100_000 + "}",
+            '{"a": ' + "[" * 985 + "]" * 985 + "}",
+            '{"a": ' * 100 + "1" + "}" * 100,
+            '{"a": Infinity}',
+            '{"a": ' + "1" * 5000 + "}",
+            '{"a": ' + "1" * 700 + "}",
+        ],
+        ids=["stack", "985", "mappings", "infinity", "5000 digits", "700 digits"],
+    )
+    def test_metadata_that_could_not_be_read_again(
+        self, run: Run, own_index: Path, place: list[object], wrong: str
+    ) -> None:
+        result = run("set-metadata", "bread.md", wrong, *place)
+        assert result.exit_code == 2
+        assert result.stderr.count("error:") == 1
+        assert run("delete", *place, "--filter", wrong).exit_code in (0, 2)  # a bound may be huge
+        assert documents(run, own_index) == len(FILES)
 
     def test_compact(self, run: Run, own_index: Path, place: list[object]) -> None:
         run("delete", "bread.md", *place)
@@ -101,6 +125,33 @@ class TestWithoutTheModel:
         assert run("doctor", *place, "--repair").exit_code == 0
         assert documents(run, own_index) == len(FILES)
 
+    @pytest.mark.parametrize("lost", [["manifest.json"], ["manifest.json", "manifest.copy.json"]])
+    def test_doctor_looks_into_namespaces_without_a_manifest(
+        self, run: Run, own_index: Path, place: list[object], tmp_path: Path, lost: list[str]
+    ) -> None:
+        run("export", *place, "--to", tmp_path / "b")
+        for name in ("one", "two"):
+            run("import", tmp_path / "b", *place, "--namespace", name)
+        for name in lost:
+            (own_index / "namespaces" / "one" / name).unlink()
+        (path,) = (own_index / "namespaces" / "two" / "segments").glob("*.safetensors")
+        path.unlink()
+        result = run("doctor", *place)
+        assert result.exit_code != 0
+        assert "namespaces/one" in result.output and "manifest.json" in result.output
+        assert path.stem in result.output  # the others are looked at all the same
+
+    def test_doctor_of_an_index_that_has_only_namespaces(
+        self, run: Run, own_index: Path, place: list[object], setup: Setup, tmp_path: Path
+    ) -> None:
+        run("export", *place, "--to", tmp_path / "b")
+        here = ["--index", tmp_path / "root", "--profile", setup.profile]
+        assert run("import", tmp_path / "b", *here, "--namespace", "team").exit_code == 0
+        assert run("doctor", *here).exit_code == 0
+        (path,) = (tmp_path / "root" / "namespaces" / "team" / "segments").glob("*.safetensors")
+        path.unlink()
+        assert run("doctor", *here).exit_code == 1
+
     def test_no_bundle(self, run: Run, place: list[object], tmp_path: Path) -> None:
         (tmp_path / "b").write_text("nothing of the kind")
         result = run("import", tmp_path / "b", *place)
@@ -113,7 +164,8 @@ def test_search_in_a_namespace(run: Run, setup: Setup, own_index: Path, tmp_path
     where = ["--index", own_index, "--namespace", "team"]
     assert run("index", tmp_path / "own.txt", *where, *setup.resident).exit_code == 0
     result = run("search", "violets", *where, "--json", "--mode", "fast", *setup.resident)
-    assert {s["doc_id"] for s in json.loads(result.stdout)["spans"]} == {"own.txt"}
+    spans = json.loads(result.stdout)["spans"]
+    assert {s["doc_id"] for s in spans} == {str(tmp_path / "own.txt")}
     wrong = run("search", "violets", "--index", own_index, "--namespace", "../x", *setup.resident)
     assert wrong.exit_code == 2
 

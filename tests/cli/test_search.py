@@ -36,7 +36,7 @@ class TestSearchJson:
     def test_offsets_lead_to_the_text_of_the_files(
         self, record: dict[str, Any], setup: Setup
     ) -> None:
-        texts = {d.id: d.text for d in read_files([setup.files]).documents}
+        texts = {d.id: d.text for d in read_files([setup.files], root=setup.files).documents}
         assert record["spans"]
         for span in record["spans"]:
             assert texts[span["doc_id"]][span["start"] : span["end"]] == span["text"]

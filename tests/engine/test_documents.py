@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+import uuid
+from decimal import Decimal
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,6 +18,7 @@ from s3_retriever.errors import IndexStorageError, InputError, ProfileError
 from s3_retriever.models.transformers import TransformersModel
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.settings import ScanSettings
+from s3_retriever.validation import is_blank
 from tests.engine.conftest import DOCUMENTS, HARD_TEXTS
 
 
@@ -65,15 +70,14 @@ def test_plain_strings_get_an_id_of_their_contents(fresh: Engine) -> None:
 
 
 BAD = {
-    "empty": Document("bad", ""),
-    "white space": Document("bad", " \n\t "),
     "binary": Document("bad", "PK\x03\x04\x00\x00data"),
     "surrogate": Document("bad", "half \ud83d a pair"),
     "bytes": Document("bad", b"bytes"),  # type: ignore[arg-type]
     "no id": Document("", "text"),
     "id not a string": Document(7, "text"),  # type: ignore[arg-type]
     "metadata": Document("bad", "text", {"when": object()}),
-    "nan": Document("bad", "text", {"x": float("nan")}),
+    "infinity": Document("bad", "text", {"x": float("inf")}),
+    "nested deep": Document("bad", "text", {"x": json.loads("[" * 900 + "]" * 900)}),
     "no document": 42,
 }
 
@@ -91,6 +95,79 @@ def test_a_bad_document_spoils_nothing(fresh: Engine, name: str) -> None:
     assert report.added == ("lighthouse",)
     assert len(report.skipped) == 1
     assert fresh.ids() == ["lighthouse"]
+
+
+ROW = {
+    "year": np.int64(1887),
+    "height": float("nan"),
+    "price": Decimal("9.5"),
+    "key": uuid.UUID(int=7),
+    "file": PurePosixPath("a/b.txt"),
+    "tags": {"tall", "old"},
+    "seen": np.datetime64("1995-05-01"),
+    "open": np.False_,
+}
+KEPT = {
+    "year": 1887,
+    "height": None,
+    "price": 9.5,
+    "key": "00000000-0000-0000-0000-000000000007",
+    "file": "a/b.txt",
+    "tags": ["old", "tall"],
+    "seen": "1995-05-01",
+    "open": False,
+}
+
+
+def test_no_row_vanishes(fresh: Engine) -> None:
+    rows = [Document(str(n), f"Text {n}.", {**ROW, "n": np.int8(n)}) for n in range(5)]
+    report = fresh.add(rows)
+    assert report.ids == report.added == tuple("01234")
+    assert not report.skipped
+    for n in range(5):
+        found = fresh.get(str(n))
+        assert found is not None
+        assert found.metadata == {**KEPT, "n": n}
+    assert fresh.add(rows).unchanged == report.ids
+    assert fresh.ids({"n": {"$gte": np.int64(3)}}) == ["3", "4"]
+    assert fresh.ids({"file": ROW["file"], "seen": ROW["seen"], "price": ROW["price"]}) == [
+        *report.ids
+    ]
+    assert fresh.delete_where({"open": {"$ne": np.False_}}) == 0
+    reopened = Engine(fresh.llm, fresh.profile, fresh.index.folder)
+    assert reopened.get("4") == fresh.get("4")
+
+
+def test_ids_line_up_with_what_was_given(fresh: Engine) -> None:
+    bad = Document("bad", "text", {"what": object()})
+    given = ["Plain text.", bad, DOCUMENTS[0], " ", "Plain text.", Document("", "No id.")]
+    report = fresh.add(given)
+    assert [i is None for i in report.ids] == [False, True, False, True, False, True]
+    assert report.ids[0] == report.ids[4]
+    assert report.ids[2] == "lighthouse"
+    assert "field 'what'" in report.skipped["bad"]
+    for doc_id, document in zip(report.ids, given, strict=True):
+        if doc_id is not None:
+            found = fresh.get(doc_id)
+            assert found is not None
+            assert found.text == (document if isinstance(document, str) else document.text)
+    with pytest.raises(InputError, match=r"document bad: .*field 'what'"):
+        fresh.add([DOCUMENTS[1], bad], on_error="raise")
+    assert "bread" not in fresh
+    with pytest.raises(InputError, match="on_error"):
+        fresh.add(DOCUMENTS, on_error="ignore")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("metadata", [{"a": json.loads("[" * 100 + "]" * 100)}, {"a": {5: 1}}])
+def test_new_metadata_go_through_the_same_door(fresh: Engine, metadata: dict[str, Any]) -> None:
+    fresh.add(DOCUMENTS)
+    with pytest.raises(InputError, match=r"document comet: .*metadata"):
+        fresh.update_metadata({"bread": {}, "comet": metadata})
+    assert fresh.get("bread") == DOCUMENTS[1]
+    fresh.update_metadata({"bread": ROW})
+    found = fresh.get("bread")
+    assert found is not None
+    assert found.metadata == KEPT
 
 
 def test_nothing_to_add(fresh: Engine) -> None:
@@ -140,11 +217,10 @@ def test_another_models_profile_is_refused(llm: TransformersModel, profile: Prof
 )
 def test_any_text_comes_back_exactly(llm: TransformersModel, profile: Profile, text: str) -> None:
     engine = Engine(llm, profile)
-    if not text.strip():
-        with pytest.raises(InputError):
-            engine.add([Document("d", text)])
+    report = engine.add([Document("d", text)])
+    if is_blank(text):
+        assert list(report.skipped) == ["d"]
         return
-    engine.add([Document("d", text)])
     document = engine.get("d")
     assert document is not None
     assert document.text == text

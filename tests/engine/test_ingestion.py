@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from s3_retriever import Document, Engine
 from s3_retriever.encoding.runners import LocalRunner, ScanPlan
 from s3_retriever.encoding.scanner import Scanner
+from s3_retriever.errors import InputError, ModelError
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.settings import ScanSettings
-from s3_retriever.types import EncodedDocument
+from s3_retriever.types import EncodedDocument, FailedDocument
 from tests.tiny import TEXT, tiny_llm, write_profile
 
 
@@ -33,7 +35,7 @@ class SlowRunner:
         documents: Iterable[Document],
         *,
         on_progress: Callable[[int, int], None] = lambda tokens, characters: None,
-    ) -> Iterator[EncodedDocument]:
+    ) -> Iterator[EncodedDocument | FailedDocument]:
         for encoded in self._runner.run(plan, documents, on_progress=on_progress):
             self.reading.set()
             assert self.go_on.wait(120)
@@ -127,3 +129,46 @@ def test_another_language_finds_other_sentences(engine: Engine) -> None:
         change()
         assert engine.documents.view.bounds("text").sentences.tolist() == [[0, 21], [22, 25]]
         engine.add([Document("text", text)])
+
+
+@pytest.fixture
+def faulty(engine: Engine) -> Iterator[Engine]:
+    """Runs out of memory wherever the letter ``Z`` is read."""
+    (bad,) = engine.llm.tokenize("Z").ids
+
+    def refuse(_: object, args: tuple[torch.Tensor, ...]) -> None:
+        if (args[0] == bad).any():
+            raise torch.OutOfMemoryError("Tried to allocate 20 GiB")
+
+    handle = engine.llm.model.model.embed_tokens.register_forward_pre_hook(refuse)
+    yield engine
+    handle.remove()
+
+
+REASON = "it could not be read: OutOfMemoryError: Tried to allocate 20 GiB"
+
+
+def test_a_document_that_cannot_be_read_is_left_out_alone(faulty: Engine) -> None:
+    given = [Document(i, text) for i, text in (("a", "One."), ("bad", "Z."), ("b", "Two."))]
+    report = faulty.add([*given, Document("old", "Another Z.")])
+    assert report.added == ("a", "b")
+    assert report.skipped == {"bad": REASON, "old": REASON}
+    assert report.ids == ("a", None, "b", None)
+    assert set(faulty.ids()) == {"a", "b", "kept", "old"}
+    assert faulty.get("old") == Document("old", TEXT)  # as it was
+
+
+def test_or_ends_the_adding_if_asked(faulty: Engine) -> None:
+    with pytest.raises(InputError, match=f"document bad: {REASON}"):
+        faulty.add([Document("a", "One."), Document("bad", "Z.")], on_error="raise")
+    with pytest.raises(InputError, match=f"document bad: {REASON}"):  # nothing at all was read
+        faulty.add([Document("bad", "Z.")])
+
+
+def test_a_runner_with_other_weights_is_refused(engine: Engine, tmp_path: Path) -> None:
+    other = tiny_llm(seed=1)
+    other.model.save_pretrained(tmp_path / "other")
+    other.tokenizer.save_pretrained(tmp_path / "other")
+    engine._source = {"profile": str(tmp_path / "profile"), "model": str(tmp_path / "other")}
+    with pytest.raises(ModelError, match="are others than those of the engine"):
+        engine.add(["New."], runner=LocalRunner())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -15,9 +14,9 @@ from s3_retriever import Document, Engine, Span, TokenScore
 from s3_retriever.errors import InputError
 from s3_retriever.generation.answer import answer_messages
 from s3_retriever.html import page_html, result_html, span_html
+from tests.browser import CHROMIUM
 
 QUESTION = "When was the lighthouse finished?"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 
 
 class Page(HTMLParser):

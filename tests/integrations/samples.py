@@ -8,6 +8,8 @@ from s3_retriever.profiles.cards import shipped_profiles
 from s3_retriever.types import Document, Span
 
 PROFILE = "smollm2-135m-instruct"
+TOKEN = "tests-0123456789abcdef"
+"""Of the server around it."""
 needs_profile = pytest.mark.skipif(
     PROFILE not in shipped_profiles(), reason=f"the profile {PROFILE} is not in the package yet"
 )

@@ -16,10 +16,20 @@ LANGCHAIN = [
     "compressors",
     "documents",
     "mmr",
+    "questions",
     "retrievers",
     "vectorstores",
 ]
-LLAMA_INDEX = ["__init__", "base", "filters", "indices", "llms", "nodes", "postprocessors"]
+LLAMA_INDEX = [
+    "__init__",
+    "base",
+    "docstore",
+    "filters",
+    "indices",
+    "llms",
+    "nodes",
+    "postprocessors",
+]
 
 
 @needs_profile

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.integrations.samples import TOKEN
+
 
 def run(code: str) -> str:
     """Run ``code`` in a fresh interpreter and return what it prints."""
@@ -45,3 +47,35 @@ def test_what_is_missing_is_named_with_the_remedy(missing, statement, extra):
         f"try:\n    {statement}\nexcept ImportError as e:\n    print(e)"
     )
     assert f'pip install "s3-retriever[{extra}]"' in run(code)
+
+
+REMOTE = """
+import asyncio, sys
+from langchain_endogenous import ChatEndogenous, EndogenousRetriever, EndogenousVectorStore
+from llama_index.core import Document
+from llama_index.retrievers.endogenous import EndogenousIndex, EndogenousLLM
+server = {{"url": {url!r}, "token": {token!r}}}
+found = EndogenousRetriever(**server, mode="bm25").invoke("Who built the lighthouse?")
+store = EndogenousVectorStore(**server, mode="bm25")
+like = asyncio.run(store.asimilarity_search("lighthouse", k=1))
+said = ChatEndogenous(**server, max_tokens=2).invoke("Hi").content
+index = EndogenousIndex(**server, namespace={namespace!r})
+index.insert(Document(text="The owl is grey.", id_="owl"))
+written = EndogenousLLM(**server, max_tokens=2).complete("Hi").text
+assert found and like and said and written and list(index.ref_doc_info) == ["owl"]
+print(sorted({{"torch", "transformers", "tantivy", "fastapi"}} & set(sys.modules)))
+"""
+
+
+def test_clients_of_a_server_import_no_torch(server, namespace):
+    for framework in ("langchain_core", "llama_index.core"):
+        pytest.importorskip(framework)
+    assert run(REMOTE.format(url=server.url, token=TOKEN, namespace=namespace)) == "[]"
+
+
+def test_what_the_client_misses_is_named_with_the_remedy():
+    code = (
+        "import sys; sys.modules['httpx'] = None\n"
+        "try:\n    from s3_retriever import Client\nexcept ImportError as e:\n    print(e)"
+    )
+    assert 'pip install "s3-retriever[client]"' in run(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from s3_retriever.errors import ProfileError
 from s3_retriever.profiles.autoencoder import Codes, TopKSae, fvu
+from s3_retriever.profiles.query_adapter import QueryAdapter
 
 
 def by_hand() -> TopKSae:
@@ -124,6 +126,13 @@ def damage(folder: Path, how: str) -> None:
         ("no width", "d_in"),
         ("d_in=3", "damaged or of another kind"),
         ("num_latents=5", "damaged or of another kind"),
+        ("num_latents=20000000", "cfg.json says"),  # before 3 GB are made for them
+        ("num_latents=1000000000000000", "cfg.json says"),
+        ("d_in=1000000000000", "cfg.json says"),
+        ("k=1000000000000", "k must be between 1"),
+        ("num_latents=-1", "cfg.json says"),
+        ("k=1e400", "damaged"),
+        ("num_latents=NaN", "damaged"),
         ("k=0", "k must be between 1"),
         ('k="many"', "damaged"),
         ('activation="groupmax"', "no plain Top-K"),
@@ -135,6 +144,17 @@ def test_a_damaged_or_foreign_folder(tmp_path: Path, how: str, message: str) -> 
     by_hand().save(tmp_path)
     damage(tmp_path, how)
     with pytest.raises(ProfileError, match=message):
+        TopKSae.load(tmp_path)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("name", ["encoder.weight", "encoder.bias", "W_dec", "b_dec"])
+def test_numbers_that_are_none(tmp_path: Path, name: str, number: float) -> None:
+    sae = by_hand()
+    with torch.no_grad():
+        sae.state_dict()[name].view(-1)[-1] = number
+    sae.save(tmp_path)
+    with pytest.raises(ProfileError, match=f"{name}: not all numbers are finite"):
         TopKSae.load(tmp_path)
 
 
@@ -199,3 +219,17 @@ def test_a_transcoder_of_sparsify_is_refused(tmp_path: Path, sparsify: Any) -> N
     sparsify.SparseCoder(12, config).save_to_disk(tmp_path)
     with pytest.raises(ProfileError, match="no plain Top-K"):
         TopKSae.load(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX modes")
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077, 0o002])
+def test_files_are_for_whom_the_umask_lets_in(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        TopKSae(8, 16, 2).save(tmp_path / "sae")
+        adapter = QueryAdapter.identity(n_heads=1, head_dim=8, rank=2)
+        adapter.save(tmp_path / "sae" / "adapter.safetensors")
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "sae").iterdir():
+        assert path.stat().st_mode & 0o777 == 0o666 & ~mask, path

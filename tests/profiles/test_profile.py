@@ -57,6 +57,17 @@ def refused(folder: Path | str) -> str:
 # Loading
 
 
+def test_a_path_is_a_folder_even_if_it_has_a_shipped_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    name = "smollm2-135m-instruct"
+    folder.rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert Profile.load(Path(name)).card.name == "tiny"
+    assert Profile.load(f"./{name}").card.name == "tiny"
+    assert Profile.load(name).card.name == name
+
+
 def test_a_profile_loads(folder: Path, tiny: TransformersModel) -> None:
     profile = Profile.load(folder)
     assert profile.layers == (1, 2)
@@ -143,6 +154,18 @@ def test_a_newer_schema_is_named_before_its_new_fields(
         ({"question_prompt": ["Q: {question}", "A:"]}, "must contain {question}"),
         ({"something": 1}, "something"),
         ({"head_dim": "wide"}, "head_dim"),
+        ({"head_dim": 10**12}, "head_dim"),
+        ({"n_latents": 10**12}, "n_latents"),
+        ({"n_layers": 10**30}, "n_layers"),
+        ({"k": 65}, "cannot be active"),
+        ({"chunk_prefix": "x" * 100_000}, "chunk_prefix"),
+        ({"question_prompt": ["{question}", "{question}" + "x" * 100_000]}, "question_prompt"),
+        ({"heads": [{"layer": 1, "head": 4, "weight": float("nan")}]}, "no number"),
+        ({"heads": [{"layer": 1, "head": 4, "weight": float("-inf")}]}, "no number"),
+        ({"retrieve": {"fusion": {"paragraph_weight": float("inf")}}}, "no number"),
+        ({"retrieve": {"fusion": {"weights": {"bm25": float("nan")}}}}, "no number"),
+        ({"retrieve": {"candidates": {"words": 10**30}}}, "words is more than"),
+        ({"report": {"recall": float("nan")}}, "no number"),
     ],
 )
 def test_entries_that_do_not_fit(
@@ -152,6 +175,23 @@ def test_entries_that_do_not_fit(
     found = refused(folder)
     assert any(part in found for part in message.split("|"))
     assert "profile.json cannot be read" in found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":' * 100_000,
+        "[" * 100_000,
+        '{"k": 1e999}',
+        '{"k": -1e999}',
+        '{"k": ' + "1" * 10_000 + "}",
+        '{"name": "' + "x" * (17 << 20) + '"}',
+    ],
+    ids=["objects", "lists", "infinite", "minus infinite", "digits", "large"],
+)
+def test_cards_that_are_bombs(folder: Path, text: str) -> None:
+    (folder / "profile.json").write_text(text)
+    assert "profile.json cannot be read" in refused(folder)
 
 
 @pytest.mark.parametrize("entries", [{"n_kv_heads": 0}, {"n_heads": 1}])

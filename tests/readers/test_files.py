@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from s3_retriever.readers import FilesRead, read_files
+from s3_retriever.readers.changes import changes_of
 
 
 @pytest.fixture
@@ -20,34 +21,23 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_known_kinds_by_their_path_below_the_folder(tree: Path) -> None:
-    files = read_files([tree])
+    files = read_files([tree], root=tree)
     assert [d.id for d in files.documents] == ["a.TXT", "b.md", "sub/deep/c.rst"]
+    assert [d.id for d in read_files([tree]).documents] == [
+        (tree / d.id).as_posix() for d in files.documents
+    ]
     assert files.passed_over == 2
     assert not files.skipped
 
 
 def test_a_file_given_by_name_is_read_whatever_its_suffix(tree: Path) -> None:
-    files = read_files([tree / "data.csv", tree / "sub" / "logo.png"])
-    assert [d.id for d in files.documents] == ["data.csv", "logo.png"]
+    files = read_files([tree / "data.csv", tree / "sub" / "logo.png"], root=tree)
+    assert [d.id for d in files.documents] == ["data.csv", "sub/logo.png"]
 
 
 def test_a_file_given_twice_is_read_once(tree: Path) -> None:
-    files = read_files([tree, tree / "b.md", str(tree / "sub" / ".." / "b.md")])
+    files = read_files([tree, tree / "b.md", str(tree / "sub" / ".." / "b.md")], root=tree)
     assert [d.id for d in files.documents] == ["a.TXT", "b.md", "sub/deep/c.rst"]
-
-
-def test_ids_that_would_be_the_same_get_parent_folders(tmp_path: Path) -> None:
-    for name in ("x/docs/readme.md", "y/docs/readme.md", "y/docs/other.md"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(name)
-    roots = [tmp_path / "x" / "docs", tmp_path / "y" / "docs"]
-    ids = {d.text: d.id for d in read_files(roots).documents}
-    assert ids == {
-        "x/docs/readme.md": "x/docs/readme.md",
-        "y/docs/readme.md": "y/docs/readme.md",
-        "y/docs/other.md": "other.md",
-    }
-    assert ids == {d.text: d.id for d in read_files(roots[::-1]).documents}
 
 
 def test_links_out_of_the_folder_are_not_followed(tree: Path, tmp_path: Path) -> None:
@@ -58,15 +48,38 @@ def test_links_out_of_the_folder_are_not_followed(tree: Path, tmp_path: Path) ->
     (tree / "link.txt").symlink_to(secret)
     (tree / "folder").symlink_to(tmp_path / "other")
     (tree / "inside.txt").symlink_to(tree / "b.md")
-    files = read_files([tree])
+    files = read_files([tree], root=tree)
     assert [d.id for d in files.documents] == [
         "a.TXT",
         "b.md",
-        "inside.txt",
         "sub/deep/c.rst",
     ]
-    assert set(files.skipped) == {str(tree / "link.txt"), str(tree / "folder")}
-    assert all("leads out" in why for why in files.skipped.values())
+    assert "which is read" in files.skipped[str(tree / "inside.txt")]
+    left_out = {str(tree / "link.txt"), str(tree / "folder")}
+    assert set(files.skipped) == {*left_out, str(tree / "inside.txt")}
+    assert all("leads out" in files.skipped[path] for path in left_out)
+
+
+@pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
+def test_a_file_that_two_linked_folders_lead_to(tmp_path: Path, order: tuple[str, str]) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.txt").write_text("a text")
+    for name in order:
+        (tmp_path / name).symlink_to(tmp_path / "real")
+    first, second = (tmp_path / name / "a.txt" for name in order)
+    files = read_files([tmp_path / name for name in order])
+    assert [d.id for d in files.documents] == [str(first)]
+    assert files.skipped == {str(second): f"it leads to {first}, which is read"}
+    with_itself = read_files([*(tmp_path / name for name in order), tmp_path / "real"])
+    assert [d.id for d in with_itself.documents] == [str(tmp_path / "real" / "a.txt")]
+    assert set(with_itself.twins) == {str(first), str(second)}
+    below = read_files([tmp_path / "real", tmp_path / order[0]], root=tmp_path / order[0])
+    assert [d.id for d in below.documents] == ["a.txt"]
+    stored = {str(second): {"path": str(second)}, "own": {"path": str(second)}}
+    changes = changes_of(files, stored, [])
+    assert (changes.removed, changes.superfluous) == ((), (str(second),))
+    changes = changes_of(files, stored, [], prune=True)
+    assert (changes.removed, changes.superfluous) == ((str(second),), ())
 
 
 def test_links_in_a_circle_and_to_nowhere(tree: Path) -> None:
@@ -87,7 +100,8 @@ def test_a_pipe_is_not_waited_for(tree: Path) -> None:
 def test_a_name_that_is_not_utf_8(tree: Path) -> None:
     Path(os.fsdecode(os.fsencode(tree) + b"/caf\xe9.txt")).write_text("odd name")
     (document,) = (d for d in read_files([tree]).documents if d.text == "odd name")
-    assert document.id == "caf\\udce9.txt"
+    assert document.id.startswith(f"{tree}/caf\\udce9.txt#")
+    assert document.metadata["title"] == "caf\\udce9.txt"
     document.metadata["path"].encode()
 
 

@@ -74,12 +74,6 @@ def test_a_wrong_declaration_is_said(tmp_path: Path, charset: bytes) -> None:
     assert "encoding it declares" in reason(path)
 
 
-def test_no_declaration_and_no_utf_8(tmp_path: Path) -> None:
-    path = tmp_path / "page.htm"
-    path.write_bytes(b"<p>Gr\xfc\xdfe</p>")
-    assert "not UTF-8" in reason(path)
-
-
 def test_only_scripts(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     path.write_text("<script>app()</script>")

@@ -69,7 +69,7 @@ def test_only_pictures(tmp_path: Path) -> None:
 def test_a_good_file_beside_a_broken_one(tmp_path: Path) -> None:
     (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.4 nothing")
     (tmp_path / "good.txt").write_text("Good.")
-    files = read_files([tmp_path])
+    files = read_files([tmp_path], root=tmp_path)
     assert [d.id for d in files.documents] == ["good.txt"]
     assert list(files.skipped) == [str(tmp_path / "broken.pdf")]
 

@@ -42,7 +42,7 @@ def test_a_reader_from_outside(tmp_path: Path) -> None:
     (tmp_path / "b.shout").write_text("bad")
     assert read_files([tmp_path]).passed_over == 2
     register_reader(Reader((".shout",), upper))
-    files = read_files([tmp_path])
+    files = read_files([tmp_path], root=tmp_path)
     (document,) = files.documents
     assert (document.id, document.text) == ("a.Shout", "HELLO")
     assert document.metadata["title"] == "A title"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,16 @@ def test_an_interrupted_run_ends_in_the_same_weights(tmp_path: Path) -> None:
     done = train(ROWS, run, tmp_path / "parts", device=CPU, on_step=on_step)
     assert len(steps) == 67  # a finished run takes no step
     assert same(whole, done)
+
+
+def test_a_checkpoint_is_for_whom_the_umask_lets_in(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        train(ROWS, settings(steps=10), tmp_path / "checkpoint", device=CPU)
+    finally:
+        os.umask(before)
+    modes = {oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir() if path.is_file()}
+    assert modes == {"0o640"}
 
 
 @pytest.mark.parametrize("changed", ["settings", "rows"])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
-from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import (
@@ -18,12 +18,20 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from s3_retriever.client import RemoteChat
 from s3_retriever.errors import InputError
-from s3_retriever.integration import chat_from_config, renamed_argument
+from s3_retriever.integration import (
+    Writing,
+    chat_config,
+    chat_from_config,
+    opened,
+    renamed_argument,
+    reply_to,
+)
 from s3_retriever.models.base import LanguageModel
-from s3_retriever.models.reply import Reply
+from s3_retriever.quoting import brief
 
 __all__ = ["ChatEndogenous"]
 
@@ -35,10 +43,11 @@ _ROLES: tuple[tuple[type[BaseMessage], str], ...] = (
 
 
 class ChatEndogenous(BaseChatModel):
-    """A chat model over weights that are already in memory.
+    """A chat model over weights that are already in memory, here or on a server.
 
-    :attr:`EndogenousRetriever.llm` is one over the very weights that retrieve. Tools, structured
-    output and images are not supported.
+    :attr:`EndogenousRetriever.llm` is one over the very weights that retrieve. In place of ``llm``
+    it takes the ``url`` of a server (``s3-retriever serve``), with ``token`` and ``timeout`` as of
+    :class:`s3_retriever.client.Client`. Tools, structured output and images are not supported.
 
     Example:
         >>> from s3_retriever.models.transformers import TransformersModel
@@ -48,23 +57,30 @@ class ChatEndogenous(BaseChatModel):
         'The capital of France is Paris.'
     """
 
-    llm: LanguageModel = Field(exclude=True, repr=False)
-    """The model and its tokenizer; not a copy."""
+    model_config = ConfigDict(hide_input_in_errors=True)  # a token may be among it
+
+    llm: LanguageModel | RemoteChat = Field(exclude=True, repr=False)
+    """The model and its tokenizer, not a copy; or a server's."""
     max_tokens: int = Field(default=256, ge=1)
     """Most tokens of an answer."""
     temperature: float = Field(default=0.0, ge=0)
     """0 always takes the likeliest token."""
     stop: list[str] | None = None
-    """Strings before which an answer ends; those of a call come in their place."""
+    """Strings before which an answer ends, or one; those of a call come in their place."""
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _one_stop(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
     @model_validator(mode="before")
     @classmethod
     def _older_name(cls, data: Any) -> Any:
-        return renamed_argument(data, "generator", "llm")
+        return opened(renamed_argument(data, "generator", "llm"), "llm", lambda client: client.llm)
 
     @property
     def model_name(self) -> str:
-        """Hub id, folder or file that the weights came from."""
+        """Hub id, folder or file that the weights came from; of a server the name it gives."""
         return self.llm.name
 
     @property
@@ -81,7 +97,16 @@ class ChatEndogenous(BaseChatModel):
         }
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Ids of ``text`` in the model's own vocabulary; LangChain counts tokens with it."""
+        """Ids of ``text`` in the model's own vocabulary; LangChain counts tokens with it.
+
+        A server is asked for them, unless ``custom_get_token_ids`` is given.
+
+        Raises:
+            ServerError: it cannot be reached, or refuses.
+        """
+        if isinstance(self.llm, RemoteChat):
+            own = self.custom_get_token_ids
+            return self.llm.token_ids(text) if own is None else own(text)
         ids: list[int] = self.llm.tokenize(text).ids.tolist()
         return ids
 
@@ -104,7 +129,19 @@ class ChatEndogenous(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         reply = self._reply(messages, stop, **kwargs)
-        text = "".join(reply)
+        return self._result("".join(reply), reply)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        reply = self._reply(messages, stop, **kwargs)
+        return self._result("".join([piece async for piece in reply]), reply)
+
+    def _result(self, text: str, reply: Writing) -> ChatResult:
         message = AIMessage(
             content=text,
             usage_metadata=_usage(reply),
@@ -126,7 +163,25 @@ class ChatEndogenous(BaseChatModel):
             if run_manager:
                 run_manager.on_llm_new_token(piece, chunk=chunk)
             yield chunk
-        yield ChatGenerationChunk(
+        yield self._last_chunk(reply)
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        reply = self._reply(messages, stop, **kwargs)
+        async for piece in reply:
+            chunk = ChatGenerationChunk(message=AIMessageChunk(content=piece))
+            if run_manager:
+                await run_manager.on_llm_new_token(piece, chunk=chunk)
+            yield chunk
+        yield self._last_chunk(reply)
+
+    def _last_chunk(self, reply: Writing) -> ChatGenerationChunk:
+        return ChatGenerationChunk(
             message=AIMessageChunk(
                 content="",
                 usage_metadata=_usage(reply),
@@ -136,17 +191,17 @@ class ChatEndogenous(BaseChatModel):
             generation_info={"finish_reason": reply.finish_reason},
         )
 
-    def _response_metadata(self, reply: Reply) -> dict[str, Any]:
+    def _response_metadata(self, reply: Writing) -> dict[str, Any]:
         return {"model_name": self.model_name, "finish_reason": reply.finish_reason}
 
     def to_config(self) -> dict[str, Any]:
         """The model as JSON values: where its weights come from and its settings."""
         own = {"max_tokens": self.max_tokens, "temperature": self.temperature, "stop": self.stop}
-        return {"model": self.llm.name, **own}
+        return {**chat_config(self.llm), **own}
 
     @classmethod
     def from_config(
-        cls, config: Mapping[str, Any], *, llm: LanguageModel | None = None
+        cls, config: Mapping[str, Any], *, llm: LanguageModel | RemoteChat | None = None
     ) -> ChatEndogenous:
         """Make the model that :meth:`to_config` describes; ``llm`` is used instead of loading it.
 
@@ -158,23 +213,24 @@ class ChatEndogenous(BaseChatModel):
     def _reply(
         self,
         messages: Sequence[BaseMessage],
-        stop: Sequence[str] | None,
+        stop: str | Sequence[str] | None,
         *,
         max_tokens: int | None = None,
         temperature: float | None = None,
         stream: bool = False,  # LangChain hands it on after it has acted on it
-    ) -> Reply:
+    ) -> Writing:
         """The answer that is about to be written."""
-        return Reply.to(
+        stops = self.stop if stop is None else stop
+        return reply_to(
             self.llm,
             [{"role": _role(message), "content": _text(message)} for message in messages],
             max_tokens=self.max_tokens if max_tokens is None else max_tokens,
             temperature=self.temperature if temperature is None else temperature,
-            stops=(self.stop if stop is None else stop) or [],
+            stops=[] if stops is None else stops,
         )
 
 
-def _usage(reply: Reply) -> UsageMetadata:
+def _usage(reply: Writing) -> UsageMetadata:
     return UsageMetadata(
         input_tokens=reply.n_prompt,
         output_tokens=reply.n_written,
@@ -201,7 +257,7 @@ def _text(message: BaseMessage) -> str:
         kinds = {b.get("type") for b in message.content if isinstance(b, dict)} - {"text"}
         if kinds:
             raise InputError(
-                f"a {type(message).__name__} holds {', '.join(sorted(map(str, kinds)))}; "
+                f"a {type(message).__name__} holds {', '.join(sorted(map(brief, kinds)))}; "
                 "the model reads text only"
             )
     return str(message.text)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
-from langchain_core.runnables import run_in_executor
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
+from typing_extensions import Self
 
 from langchain_endogenous.documents import from_span, to_document
-from s3_retriever.engine import Engine
-from s3_retriever.integration import restored, select_spans
-from s3_retriever.retrieval.presets import ModeName
+from s3_retriever.arguments import listed
+from s3_retriever.integration import (
+    AnyEngine,
+    Source,
+    Work,
+    opened,
+    restored,
+    select_spans,
+    source_of,
+)
 from s3_retriever.settings import Scoring
 
 __all__ = ["EndogenousCompressor"]
@@ -24,6 +30,8 @@ class EndogenousCompressor(BaseDocumentCompressor):
     """Cuts documents of any retriever down to the spans that matter, under a token budget.
 
     The documents are read for the question and forgotten; the engine's own index is not touched.
+    In place of ``engine`` it takes the ``url`` of a server (``s3-retriever serve``), with ``token``
+    and ``timeout`` as of :class:`s3_retriever.client.Client`; awaiting then takes no thread.
     A span's metadata are those of :func:`~langchain_endogenous.documents.from_span`: its place in
     the document it came from, and that document's metadata.
 
@@ -35,18 +43,36 @@ class EndogenousCompressor(BaseDocumentCompressor):
         'It was built in 1780.'
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True,
+        extra="forbid",
+        hide_input_in_errors=True,  # a token may be among it
+    )
 
-    engine: Engine = Field(exclude=True, repr=False)
-    """The model; shared."""
+    engine: AnyEngine = Field(exclude=True, repr=False)
+    """The model, or a client of a server's; shared."""
     max_tokens: int | None = Field(default=512, ge=1)
     """Budget of all that is left, in the model's own tokens; ``None`` is no limit."""
     k: int | None = Field(default=None, ge=1)
     """Most spans; ``None`` is no limit."""
-    mode: ModeName | None = None
+    mode: str | None = None
     """As in :meth:`s3_retriever.Engine.retrieve`."""
     scoring: Scoring | None = None
     """As in :meth:`s3_retriever.Engine.retrieve`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _connected(cls, data: Any) -> Any:
+        return opened(data, "engine", lambda client: client)
+
+    @model_validator(mode="after")
+    def _known_mode(self) -> Self:
+        self._source.check_mode(self.mode)
+        return self
+
+    @property
+    def _source(self) -> Source:
+        return source_of(self.engine)
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
@@ -59,12 +85,20 @@ class EndogenousCompressor(BaseDocumentCompressor):
             callbacks: LangChain's; nothing in here reports to them.
 
         Raises:
-            InputError: the query is empty.
+            InputError: the query is empty, or there is something else than documents.
         """
-        spans = select_spans(
-            self.engine,
+        return self._source.run(self._cut(documents, query))
+
+    async def acompress_documents(
+        self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
+    ) -> list[Document]:
+        """As :meth:`compress_documents`; the event loop stays free."""
+        return await self._source.arun(self._cut(documents, query))
+
+    def _cut(self, documents: Sequence[Document], query: str) -> Work[list[Document]]:
+        spans = yield from select_spans(
             query,
-            [to_document(document) for document in documents],
+            [to_document(d) for d in listed(documents, "documents", Document)],
             max_tokens=self.max_tokens,
             k=self.k,
             mode=self.mode,
@@ -72,21 +106,13 @@ class EndogenousCompressor(BaseDocumentCompressor):
         )
         return [from_span(span) for span in spans]
 
-    async def acompress_documents(
-        self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
-    ) -> list[Document]:
-        """As :meth:`compress_documents`; the event loop stays free."""
-        return await run_in_executor(
-            None, partial(self.compress_documents, documents, query, callbacks)
-        )
-
     def to_config(self) -> dict[str, Any]:
         """The compressor as JSON values: its engine's settings and its own, no weights."""
         return {"engine": self.engine.to_config(), **self.model_dump(mode="json")}
 
     @classmethod
     def from_config(
-        cls, config: dict[str, Any], *, engine: Engine | None = None
+        cls, config: dict[str, Any], *, engine: AnyEngine | None = None
     ) -> EndogenousCompressor:
         """Make the compressor that :meth:`to_config` describes.
 

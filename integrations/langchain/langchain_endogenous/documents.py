@@ -8,9 +8,10 @@ from typing import Any
 
 from langchain_core.documents import Document as LangChainDocument
 
-from s3_retriever.types import Document, Span
+from s3_retriever.errors import InputError
+from s3_retriever.types import Document, Span, SpanRef
 
-__all__ = ["SCORE_KIND", "document_id", "from_document", "from_span", "to_document"]
+__all__ = ["SCORE_KIND", "document_id", "from_document", "from_span", "range_of", "to_document"]
 
 SCORE_KIND = "sum of relative scores"
 """What ``metadata["score"]`` is: it orders the documents of one result, and says no more."""
@@ -37,7 +38,13 @@ class SpanDocument(LangChainDocument):
 
 
 def to_document(document: LangChainDocument) -> Document:
-    """The engine's form of a LangChain document, under :func:`document_id`."""
+    """The engine's form of a LangChain document, under :func:`document_id`.
+
+    Raises:
+        InputError: it is no document.
+    """
+    if not isinstance(document, LangChainDocument):
+        raise InputError(f"it is a {type(document).__name__}, not a LangChain document")
     return Document(document_id(document), document.page_content, document.metadata)
 
 
@@ -63,11 +70,19 @@ def document_id(document: LangChainDocument) -> str:
     """
     if document.id:
         return document.id
-    fields = sorted(json.dumps(item, default=repr) for item in document.metadata.items())
+    fields = sorted(map(_field, document.metadata.items()))
     contents = "\n".join([*fields, document.page_content])
     digest = hashlib.sha256(contents.encode("utf-8", "surrogatepass")).hexdigest()
     source = document.metadata.get("source")
     return f"{source}#{digest[:12]}" if source and isinstance(source, str) else digest[:16]
+
+
+def _field(item: tuple[Any, Any]) -> str:
+    """A field of the metadata as text, whatever it holds: an id must not depend on JSON's rules."""
+    try:
+        return json.dumps(item, default=repr)
+    except (TypeError, ValueError, RecursionError):  # keys that are no strings, circles, depth
+        return ": ".join((repr(item[0]), type(item[1]).__name__))
 
 
 def from_span(span: Span) -> LangChainDocument:
@@ -98,3 +113,11 @@ def from_span(span: Span) -> LangChainDocument:
     if displaced:
         own[_DISPLACED] = displaced
     return SpanDocument(page_content=span.text, id=span.id, metadata={**span.metadata, **own})
+
+
+def range_of(document: LangChainDocument) -> SpanRef:
+    """Where a span or a whole document that was found stands."""
+    if isinstance(document, SpanDocument):
+        m = document.metadata
+        return SpanRef(m["doc_id"], m["start_index"], m["end_index"])
+    return SpanRef(document.id or "", 0, len(document.page_content))

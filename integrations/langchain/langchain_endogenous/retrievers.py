@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.callbacks import (
     AsyncCallbackManagerForRetrieverRun,
@@ -15,33 +16,53 @@ from langchain_core.documents import Document
 from langchain_core.indexing import DeleteResponse, UpsertResponse
 from langchain_core.indexing.base import DocumentIndex
 from langchain_core.retrievers import LangSmithRetrieverParams
-from langchain_core.runnables import RunnableConfig, run_in_executor
-from pydantic import ConfigDict, Field
+from langchain_core.runnables import RunnableConfig
+from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import Self
 
 from langchain_endogenous.adding import as_documents, get_documents, put_documents
 from langchain_endogenous.chat_models import ChatEndogenous
 from langchain_endogenous.documents import from_span, to_document
-from s3_retriever.engine import Engine
-from s3_retriever.integration import open_engine, restored
+from langchain_endogenous.questions import question_of
+from s3_retriever.arguments import listed
+from s3_retriever.errors import InputError
+from s3_retriever.integration import (
+    AddedIds,
+    AnyEngine,
+    Call,
+    Source,
+    Work,
+    deleted,
+    made,
+    open_engine,
+    opened,
+    restored,
+    source_of,
+)
 from s3_retriever.profiles.cards import DEFAULT_PROFILE
-from s3_retriever.retrieval.presets import ModeName
 from s3_retriever.search.filters import Filter
 from s3_retriever.settings import Scoring
-from s3_retriever.validation import problem_of
+from s3_retriever.types import Span
 
 __all__ = ["EndogenousRetriever"]
+
+logger = logging.getLogger(__name__)
 
 _PER_CALL = ("max_tokens", "k", "filter", "mode", "scoring")
 
 
 class EndogenousRetriever(DocumentIndex):
-    """Retrieves with the attention of a language model that is in memory anyway.
+    """Retrieves with the attention of a language model that is in memory, here or on a server.
+
+    In place of ``engine`` it takes the ``url`` of a server (``s3-retriever serve``), with
+    ``token``, ``namespace`` and ``timeout`` as of :class:`s3_retriever.client.Client`. Awaited
+    methods then take no threads.
 
     What comes back are exact spans of the added texts: ``text[start_index:end_index] ==
     page_content``. See :func:`~langchain_endogenous.documents.from_span` for their metadata.
 
-    Every field below can be given per call, too: ``retriever.invoke(question, k=3)``. It is a
+    Every field below can be given per call, too: ``retriever.invoke(question, k=3)``. What a chain
+    hands on may be a mapping with the question under ``question``, ``query`` or ``input``. It is a
     ``DocumentIndex``: LangChain's ``index()`` with a record manager keeps it up to date.
 
     Example:
@@ -64,20 +85,35 @@ class EndogenousRetriever(DocumentIndex):
         True
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)  # a token may be among it
 
-    engine: Engine = Field(exclude=True, repr=False)
-    """The model and the index; shared, and left out when the retriever is serialised."""
+    engine: AnyEngine = Field(exclude=True, repr=False)
+    """The model and the index, or a client of a server's; shared, and left out when the retriever
+    is serialised."""
     max_tokens: int | None = Field(default=512, ge=1)
     """Budget of a result in the model's own tokens; ``None`` is no limit."""
     k: int | None = Field(default=None, ge=1)
     """Most documents of a result; ``None`` is no limit."""
     filter: Filter | None = None
     """Condition on the added documents' metadata, e.g. ``{"year": {"$gte": 1990}}``."""
-    mode: ModeName | None = None
+    mode: str | None = None
     """A mode of :meth:`s3_retriever.Engine.retrieve`; by default what the profile recommends."""
     scoring: Scoring | None = None
     """``attention`` or ``coactivation``; by default the profile's better one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _connected(cls, data: Any) -> Any:
+        return opened(data, "engine", lambda client: client)
+
+    @model_validator(mode="after")
+    def _known_mode(self) -> Self:
+        self._source.check_mode(self.mode)
+        return self
+
+    @property
+    def _source(self) -> Source:
+        return source_of(self.engine)
 
     @classmethod
     def from_profile(
@@ -90,7 +126,7 @@ class EndogenousRetriever(DocumentIndex):
 
         Args:
             profile: a shipped name or a profile's folder.
-            path: the index's folder; ``None`` keeps the index in memory.
+            path: the index's folder or ``postgresql://`` URL; ``None`` keeps it in memory.
             **options: of :meth:`s3_retriever.Engine.from_profile` (``model``, ``device`` and so
                 on) and of the retriever (``max_tokens``, ``k`` and so on).
 
@@ -103,7 +139,7 @@ class EndogenousRetriever(DocumentIndex):
     @classmethod
     def from_documents(
         cls,
-        documents: Iterable[Document],
+        documents: Document | Iterable[Document],
         path: str | Path | None = None,
         profile: str | Path = DEFAULT_PROFILE,
         **options: Any,
@@ -114,19 +150,19 @@ class EndogenousRetriever(DocumentIndex):
             documents: whole texts; they need no splitting.
             path: as in :meth:`from_profile`.
             profile: as in :meth:`from_profile`.
-            **options: as in :meth:`from_profile`.
+            **options: as in :meth:`from_profile`; or a server's ``url`` and what belongs to it.
 
         Raises:
             InputError: all documents are unusable.
         """
-        retriever = cls.from_profile(profile, path, **options)
+        retriever: Self = made(cls, profile, path, options)
         retriever.add_documents(documents)
         return retriever
 
     @classmethod
     def from_texts(
         cls,
-        texts: Iterable[str],
+        texts: str | Iterable[str],
         metadatas: Sequence[dict[str, Any]] | None = None,
         path: str | Path | None = None,
         profile: str | Path = DEFAULT_PROFILE,
@@ -150,8 +186,12 @@ class EndogenousRetriever(DocumentIndex):
         return cls.from_documents(as_documents(texts, metadatas, ids), path, profile, **options)
 
     def add_documents(
-        self, documents: Iterable[Document], *, show_progress: bool = False
-    ) -> list[str]:
+        self,
+        documents: Document | Iterable[Document],
+        *,
+        show_progress: bool = False,
+        on_error: Literal["skip", "raise"] = "skip",
+    ) -> AddedIds:
         """Read documents and put them into the index; one whose id is there is replaced.
 
         A document that cannot be used (an empty text, say) is left out with a warning in the log;
@@ -161,15 +201,29 @@ class EndogenousRetriever(DocumentIndex):
             documents: whole texts; they need no splitting. One without an id gets one, see
                 :func:`~langchain_endogenous.documents.document_id`.
             show_progress: draw a bar.
+            on_error: ``raise`` refuses the whole batch for one that cannot be used.
 
         Returns:
-            Ids of the documents that are in the index now, in the order given.
+            Ids of the documents that are in the index now, in the order given; its ``skipped`` is
+            the reason by id for each of the others, ``given`` has an entry for each document given.
 
         Raises:
-            InputError: all documents are unusable.
+            InputError: all documents are unusable, and not all are blank.
             IndexStorageError: the index's folder cannot be written.
         """
-        return list(put_documents(self.engine, documents, show_progress=show_progress)["succeeded"])
+        work = put_documents(documents, show_progress=show_progress, on_error=on_error)
+        return self._source.run(work)
+
+    async def aadd_documents(
+        self,
+        documents: Document | Iterable[Document],
+        *,
+        show_progress: bool = False,
+        on_error: Literal["skip", "raise"] = "skip",
+    ) -> AddedIds:
+        """As :meth:`add_documents`; the event loop stays free."""
+        work = put_documents(documents, show_progress=show_progress, on_error=on_error)
+        return await self._source.arun(work)
 
     def upsert(self, items: Sequence[Document], /, **kwargs: Any) -> UpsertResponse:
         """:meth:`add_documents` as LangChain's indexing API calls it; also tells what was left out.
@@ -178,28 +232,33 @@ class EndogenousRetriever(DocumentIndex):
             items: documents, with or without ids.
             **kwargs: ``show_progress``; ``batch_size`` means nothing here.
         """
-        kwargs.pop("batch_size", None)
-        converted = [to_document(item) for item in items]
-        if all(problem_of(document) for document in converted):
-            return UpsertResponse(succeeded=[], failed=[document.id for document in converted])
-        return put_documents(self.engine, items, **kwargs)
+        return self._source.run(_upserted(items, **kwargs))
+
+    async def aupsert(self, items: Sequence[Document], /, **kwargs: Any) -> UpsertResponse:
+        """As :meth:`upsert`; the event loop stays free."""
+        return await self._source.arun(_upserted(items, **kwargs))
 
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> DeleteResponse:
         """Remove documents by id; one that is not there is no failure.
 
+        The id of a document that :meth:`invoke` gave back names the one it was cut from.
+
         Raises:
             ValueError: no ids are given.
         """
-        if ids is None:
-            raise ValueError("delete needs the ids of documents")
-        there = [i for i in dict.fromkeys(ids) if i in self.engine]
-        if there:
-            self.engine.delete(there)
-        return DeleteResponse(succeeded=there, num_deleted=len(there), failed=[], num_failed=0)
+        return self._source.run(_deleted(ids))
+
+    async def adelete(self, ids: list[str] | None = None, **kwargs: Any) -> DeleteResponse:
+        """As :meth:`delete`; the event loop stays free."""
+        return await self._source.arun(_deleted(ids))
 
     def get(self, ids: Sequence[str], /, **kwargs: Any) -> list[Document]:
         """Documents as they were added; ids that are not there are left out."""
-        return get_documents(self.engine, ids)
+        return self._source.run(get_documents(ids))
+
+    async def aget(self, ids: Sequence[str], /, **kwargs: Any) -> list[Document]:
+        """As :meth:`get`; the event loop stays free."""
+        return await self._source.arun(get_documents(ids))
 
     def to_config(self) -> dict[str, Any]:
         """The retriever as JSON values: its engine's settings and its own fields, no weights."""
@@ -207,7 +266,7 @@ class EndogenousRetriever(DocumentIndex):
         return {"engine": self.engine.to_config(), **fields}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], *, engine: Engine | None = None) -> Self:
+    def from_config(cls, config: Mapping[str, Any], *, engine: AnyEngine | None = None) -> Self:
         """Make the retriever that :meth:`to_config` describes.
 
         Args:
@@ -219,9 +278,30 @@ class EndogenousRetriever(DocumentIndex):
         """
         return restored(cls, config, engine)
 
+    def invoke(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> list[Document]:
+        """Documents for a question.
+
+        Args:
+            input: a question, or a mapping with one under ``question``, ``query`` or ``input``.
+            config: LangChain's.
+            **kwargs: fields of this class, for this call.
+
+        Raises:
+            InputError: it is or holds no question, or one that cannot be used.
+        """
+        return super().invoke(question_of(input), config, **kwargs)
+
+    async def ainvoke(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> list[Document]:
+        """As :meth:`invoke`; the event loop stays free."""
+        return await super().ainvoke(question_of(input), config, **kwargs)
+
     def batch(
         self,
-        inputs: list[str],
+        inputs: list[Any],
         config: RunnableConfig | list[RunnableConfig] | None = None,
         *,
         return_exceptions: bool = False,
@@ -230,27 +310,29 @@ class EndogenousRetriever(DocumentIndex):
         """Documents for each question; the model projects all questions in one padded pass.
 
         Args:
-            inputs: questions.
+            inputs: questions, as of :meth:`invoke`.
             config: one for all, or one each.
             return_exceptions: put a question's error in its place instead of raising it.
             **kwargs: as of :meth:`invoke`.
         """
-        if inputs:
-            kwargs["query_cache"] = self.engine.cache_queries(inputs)
-        return super().batch(inputs, config, return_exceptions=return_exceptions, **kwargs)
+        asked = _asked(inputs)
+        if asked:
+            kwargs |= self._source.run(_batched(asked))
+        return super().batch(asked, config, return_exceptions=return_exceptions, **kwargs)
 
     async def abatch(
         self,
-        inputs: list[str],
+        inputs: list[Any],
         config: RunnableConfig | list[RunnableConfig] | None = None,
         *,
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[list[Document]]:
         """As :meth:`batch`; the event loop stays free."""
-        if inputs:
-            kwargs["query_cache"] = await run_in_executor(None, self.engine.cache_queries, inputs)
-        return await super().abatch(inputs, config, return_exceptions=return_exceptions, **kwargs)
+        asked = _asked(inputs)
+        if asked:
+            kwargs |= await self._source.arun(_batched(asked))
+        return await super().abatch(asked, config, return_exceptions=return_exceptions, **kwargs)
 
     @cached_property
     def llm(self) -> ChatEndogenous:
@@ -261,24 +343,55 @@ class EndogenousRetriever(DocumentIndex):
         """What LangSmith files a run under."""
         params = super()._get_ls_params(**kwargs)
         params["ls_vector_store_provider"] = "s3-retriever"
-        params["ls_embedding_model"] = self.engine.llm.name
+        params["ls_embedding_model"] = self._source.name
         return params
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **overrides: Any
     ) -> list[Document]:
-        return self._retrieve(query, **overrides)
+        return self._source.run(self._found(query, **overrides))
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **overrides: Any
     ) -> list[Document]:
-        return await run_in_executor(None, partial(self._retrieve, query, **overrides))
+        return await self._source.arun(self._found(query, **overrides))
 
-    def _retrieve(self, query: str, **overrides: Any) -> list[Document]:
+    def _found(self, query: str, **overrides: Any) -> Work[list[Document]]:
         if unknown := overrides.keys() - {*_PER_CALL, "query_cache"}:
             raise TypeError(
                 f"unknown argument {', '.join(sorted(unknown))}; "
                 f"a call takes {', '.join(_PER_CALL)}"
             )
         settings = {name: getattr(self, name) for name in _PER_CALL} | overrides
-        return [from_span(span) for span in self.engine.retrieve(query, **settings)]
+        spans: list[Span] = yield Call("retrieve", (query,), settings)
+        return [from_span(span) for span in spans]
+
+
+def _upserted(items: Sequence[Document], **kwargs: Any) -> Work[UpsertResponse]:
+    kwargs.pop("batch_size", None)
+    given = listed(items, "documents", Document)
+    converted = [to_document(document) for document in given]
+    ids = [document.id for document in converted]
+    try:
+        added = yield from put_documents(given, **kwargs)
+    except InputError as e:  # all of them are unusable: an answer here, not an error
+        logger.warning("nothing is added: %s", e)
+        return UpsertResponse(succeeded=[], failed=ids)
+    return UpsertResponse(succeeded=list(added), failed=[i for i in ids if i not in added])
+
+
+def _deleted(ids: list[str] | None) -> Work[DeleteResponse]:
+    if ids is None:
+        raise ValueError("delete needs the ids of documents")
+    there = yield from deleted(ids)
+    return DeleteResponse(succeeded=there, num_deleted=len(there), failed=[], num_failed=0)
+
+
+def _batched(questions: list[Any]) -> Work[dict[str, Any]]:
+    more: dict[str, Any] = yield Call("batched", (questions,))
+    return more
+
+
+def _asked(inputs: Any) -> list[Any]:
+    """The questions of a batch; what is none stays as it is, for :meth:`invoke` to refuse."""
+    return [question_of(given) for given in listed(inputs, "questions", Mapping)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,35 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.runnables import run_in_executor
 from langchain_core.vectorstores import VectorStore
+from pydantic import SecretStr
 from typing_extensions import Self
 
-from langchain_endogenous.adding import as_documents, get_documents, put_documents
-from langchain_endogenous.documents import from_document, from_span
+from langchain_endogenous.adding import (
+    as_documents,
+    delete_documents,
+    get_documents,
+    put_given,
+)
+from langchain_endogenous.best import best_documents, best_spans
+from langchain_endogenous.documents import range_of
 from langchain_endogenous.mmr import diverse
-from s3_retriever.engine import Engine
-from s3_retriever.integration import restored
+from s3_retriever.arguments import COUNT, SHARE, checked
+from s3_retriever.integration import (
+    AddedIds,
+    AnyEngine,
+    Call,
+    Likeness,
+    Source,
+    Work,
+    connected,
+    made,
+    open_engine,
+    restored,
+    source_of,
+)
 from s3_retriever.profiles.cards import DEFAULT_PROFILE
 from s3_retriever.search.filters import Filter
 from s3_retriever.settings import Mode, RetrieveSettings, Scoring
-from s3_retriever.types import Span, SpanRef
 
 __all__ = ["EndogenousVectorStore"]
 
@@ -46,24 +64,37 @@ class EndogenousVectorStore(VectorStore):
 
     def __init__(
         self,
-        engine: Engine,
+        engine: AnyEngine | None = None,
         *,
+        url: str | None = None,
+        token: str | SecretStr | None = None,
+        namespace: str | None = None,
+        timeout: float | None = None,
         spans: bool = False,
         mode: Mode | None = None,
         scoring: Scoring | None = None,
     ) -> None:
-        """Put an engine that is loaded already under this interface.
+        """Put an engine that is loaded already, here or on a server, under this interface.
 
         Args:
-            engine: the model and the index; shared.
+            engine: the model and the index, or a client of a server's; shared.
+            url: of a server (``s3-retriever serve``), in place of an engine. Awaited methods then
+                take no threads.
+            token: as of :class:`s3_retriever.client.Client`.
+            namespace: as there.
+            timeout: as there.
             spans: give back sentences instead of whole documents.
             mode: as in :meth:`s3_retriever.Engine.retrieve`.
             scoring: as in :meth:`s3_retriever.Engine.retrieve`.
         """
-        self.engine = engine
+        self.engine: AnyEngine = connected(engine, url, token, namespace, timeout)
         self.spans = spans
         self.mode: Mode | None = mode
         self.scoring: Scoring | None = scoring
+
+    @property
+    def _source(self) -> Source:
+        return source_of(self.engine)
 
     @classmethod
     def from_profile(
@@ -80,7 +111,7 @@ class EndogenousVectorStore(VectorStore):
 
         Args:
             profile: a shipped name or a profile's folder.
-            path: the index's folder; ``None`` keeps the index in memory.
+            path: the index's folder or ``postgresql://`` URL; ``None`` keeps it in memory.
             spans: as of the constructor.
             mode: as of the constructor.
             scoring: as of the constructor.
@@ -89,13 +120,13 @@ class EndogenousVectorStore(VectorStore):
         Raises:
             EndogenousError: as :meth:`s3_retriever.Engine.from_profile`.
         """
-        engine = Engine.from_profile(profile, path, **options)
-        return cls(engine, spans=spans, mode=mode, scoring=scoring)
+        engine, others = open_engine(profile, path, options)
+        return cls(engine, spans=spans, mode=mode, scoring=scoring, **others)
 
     @classmethod
     def from_documents(
         cls,
-        documents: Iterable[Document],
+        documents: Document | Iterable[Document],
         embedding: Embeddings | None = None,
         *,
         path: str | Path | None = None,
@@ -108,20 +139,20 @@ class EndogenousVectorStore(VectorStore):
         Args:
             documents: whole texts; they need no splitting.
             embedding: not used, with a warning; there for code that passes one.
-            path: the index's folder; ``None`` keeps the index in memory.
+            path: the index's folder or ``postgresql://`` URL; ``None`` keeps it in memory.
             profile: a shipped name or a profile's folder.
             ids: one for each document, in place of its own.
-            **options: of :meth:`from_profile`.
+            **options: of :meth:`from_profile`; or a server's ``url`` and what belongs to it.
         """
         _ignore(embedding)
-        store = cls.from_profile(profile, path, **options)
-        store.add_documents(list(documents), **({} if ids is None else {"ids": ids}))
+        store: Self = made(cls, profile, path, options)
+        store.add_documents(documents, **({} if ids is None else {"ids": ids}))
         return store
 
     @classmethod
     def from_texts(
         cls,
-        texts: Iterable[str],
+        texts: str | Iterable[str],
         embedding: Embeddings | None = None,
         metadatas: list[dict[str, Any]] | None = None,
         *,
@@ -151,51 +182,92 @@ class EndogenousVectorStore(VectorStore):
         make = partial(cls.from_documents, documents, embedding, **options)
         return await run_in_executor(None, make)
 
-    def add_documents(self, documents: list[Document], **kwargs: Any) -> list[str]:
+    def add_texts(
+        self,
+        texts: str | Iterable[str],
+        metadatas: list[dict[str, Any]] | None = None,
+        *,
+        ids: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AddedIds:
+        """Read texts and put them into the index; arguments and result as :meth:`add_documents`.
+
+        Raises:
+            InputError: all texts are unusable, and not all are blank.
+            InputError: ``metadatas`` or ``ids`` are not as many as the texts.
+        """
+        return self.add_documents(as_documents(texts, metadatas, ids), **kwargs)
+
+    def add_documents(self, documents: Document | Iterable[Document], **kwargs: Any) -> AddedIds:
         """Read documents and put them into the index; one whose id is there is replaced.
 
         Args:
             documents: one without an id gets one, see
                 :func:`~langchain_endogenous.documents.document_id`.
-            **kwargs: ``ids``, in place of the documents' own; ``show_progress``; ``batch_size``
-                means nothing here.
+            **kwargs: ``ids``, in place of the documents' own; ``show_progress``; ``on_error``
+                (``raise`` refuses the whole batch); ``batch_size`` means nothing here.
 
         Returns:
-            Ids of the documents that are in the index now, in the order given.
+            Ids of the documents that are in the index now, in the order given; its ``skipped`` is
+            the reason by id for each of the others (a blank page, say).
 
         Raises:
-            InputError: all documents are unusable.
-            ValueError: ``ids`` are not as many as the documents.
+            InputError: all documents are unusable, and not all are blank.
+            InputError: ``ids`` are not as many as the documents.
         """
-        kwargs.pop("batch_size", None)
-        if (ids := kwargs.pop("ids", None)) is not None:
-            documents = as_documents(
-                [d.page_content for d in documents], [d.metadata for d in documents], ids
-            )
-        return list(put_documents(self.engine, documents, **kwargs)["succeeded"])
+        return self._source.run(put_given(documents, **kwargs))
+
+    async def aadd_texts(
+        self,
+        texts: str | Iterable[str],
+        metadatas: list[dict[str, Any]] | None = None,
+        *,
+        ids: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AddedIds:
+        """As :meth:`add_texts`; the event loop stays free."""
+        return await self.aadd_documents(as_documents(texts, metadatas, ids), **kwargs)
+
+    async def aadd_documents(
+        self, documents: Document | Iterable[Document], **kwargs: Any
+    ) -> AddedIds:
+        """As :meth:`add_documents`; the event loop stays free."""
+        return await self._source.arun(put_given(documents, **kwargs))
 
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
         """Remove documents by id; those that are not there are no failure.
 
+        The id of a span that was found names the document it was cut from.
+
         Raises:
-            ValueError: no ids are given.
+            InputError: no ids are given.
         """
-        if ids is None:
-            raise ValueError("delete needs the ids of documents")
-        self.engine.delete(ids)
+        self._source.run(delete_documents(ids))
+        return True
+
+    async def adelete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
+        """As :meth:`delete`; the event loop stays free."""
+        await self._source.arun(delete_documents(ids))
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """Documents as they were added; ids that are not there are left out."""
-        return get_documents(self.engine, ids)
+        return self._source.run(get_documents(ids))
+
+    async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
+        """As :meth:`get_by_ids`; the event loop stays free."""
+        return await self._source.arun(get_documents(ids))
 
     def similarity_search(
         self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any
     ) -> list[Document]:
         """The ``k`` documents (or spans) most like ``query``, best first.
 
+        A document whose text is the query comes before all others, whole with ``spans=True``, too.
+
         Args:
-            query: a question, or any text.
+            query: a question, or any text. Of one that is longer than the model can ask with, the
+                beginning is asked.
             k: how many.
             filter: condition on metadata, e.g. ``{"year": {"$gte": 1990}}``.
             **kwargs: ``mode``, ``scoring``, ``settings``, for this call only.
@@ -203,7 +275,15 @@ class EndogenousVectorStore(VectorStore):
         Raises:
             InputError: an empty query, ``k`` below 1, an unknown operator in ``filter``.
         """
-        return [document for document, _ in self._search(query, k, filter, **kwargs)]
+        found = self._source.run(self._search(query, k, filter, **kwargs))
+        return [document for document, _ in found]
+
+    async def asimilarity_search(
+        self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any
+    ) -> list[Document]:
+        """As :meth:`similarity_search`; the event loop stays free."""
+        found = await self._source.arun(self._search(query, k, filter, **kwargs))
+        return [document for document, _ in found]
 
     def similarity_search_with_score(
         self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any
@@ -213,7 +293,13 @@ class EndogenousVectorStore(VectorStore):
         A score is the share of the highest sum that the legs of the search can give: 1 is text
         that each of them finds best. It compares results of one query.
         """
-        return [(document, score) for document, score in self._search(query, k, filter, **kwargs)]
+        return self._source.run(self._search(query, k, filter, **kwargs))
+
+    async def asimilarity_search_with_score(
+        self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any
+    ) -> list[tuple[Document, float]]:
+        """As :meth:`similarity_search_with_score`; the event loop stays free."""
+        return await self._source.arun(self._search(query, k, filter, **kwargs))
 
     def max_marginal_relevance_search(
         self,
@@ -237,11 +323,8 @@ class EndogenousVectorStore(VectorStore):
             filter: condition on metadata.
             **kwargs: as of :meth:`similarity_search`.
         """
-        found = list(self._search(query, fetch_k, filter, **kwargs))
-        ranges = [self._range(document) for document, _ in found]
-        alike = self.engine.similarities(ranges)
-        scores = np.array([score for _, score in found])
-        return [found[n][0] for n in diverse(scores, alike, k, lambda_mult)]
+        work = self._diverse(query, k, fetch_k, lambda_mult, filter=filter, **kwargs)
+        return self._source.run(work)
 
     async def amax_marginal_relevance_search(
         self,
@@ -249,12 +332,12 @@ class EndogenousVectorStore(VectorStore):
         k: int = 4,
         fetch_k: int = 20,
         lambda_mult: float = 0.5,
+        filter: Filter | None = None,
         **kwargs: Any,
     ) -> list[Document]:
         """As :meth:`max_marginal_relevance_search`; the event loop stays free."""
-        return await run_in_executor(
-            None, self.max_marginal_relevance_search, query, k, fetch_k, lambda_mult, **kwargs
-        )
+        work = self._diverse(query, k, fetch_k, lambda_mult, filter=filter, **kwargs)
+        return await self._source.arun(work)
 
     def to_config(self) -> dict[str, Any]:
         """The store as JSON values: its engine's settings and its own, no weights."""
@@ -262,7 +345,7 @@ class EndogenousVectorStore(VectorStore):
         return {"engine": self.engine.to_config(), **own}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], *, engine: Engine | None = None) -> Self:
+    def from_config(cls, config: Mapping[str, Any], *, engine: AnyEngine | None = None) -> Self:
         """Make the store that :meth:`to_config` describes.
 
         Args:
@@ -274,6 +357,7 @@ class EndogenousVectorStore(VectorStore):
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
         return lambda score: score
 
+    @checked(k=COUNT)
     def _search(
         self,
         query: str,
@@ -283,54 +367,29 @@ class EndogenousVectorStore(VectorStore):
         mode: Mode | None = None,
         scoring: Scoring | None = None,
         settings: RetrieveSettings | None = None,
-    ) -> Iterator[tuple[Document, float]]:
+    ) -> Work[list[tuple[Document, float]]]:
         """The ``k`` best with their scores."""
-        if k < 1:
-            raise ValueError(f"k must be at least 1, not {k}")
-        found = self.engine.retrieve(
-            query,
-            max_tokens=None,
-            k=k if self.spans else None,
-            filter=filter,
-            mode=mode or self.mode,
-            scoring=scoring or self.scoring,
-            settings=settings,
-        )
-        most = self.engine.highest_score(mode or self.mode, settings)
+        asked = {
+            "k": k if self.spans else None,
+            "filter": filter,
+            "mode": self.mode if mode is None else mode,
+            "scoring": self.scoring if scoring is None else scoring,
+            "settings": settings,
+        }
+        found: Likeness = yield Call("like", (query,), asked)
         if self.spans:
-            return iter([(from_span(span), _share(span, most)) for span in found])
-        return self._documents(query, k, filter, found, most)
+            return list(best_spans(query, k, found))
+        return (yield from best_documents(k, filter, found))
 
-    def _documents(
-        self, query: str, k: int, filter: Filter | None, spans: Sequence[Span], most: float
-    ) -> Iterator[tuple[Document, float]]:
-        """Whole documents by their best span, then others of the filter until there are ``k``."""
-        scores: dict[str, float] = {}
-        for span in spans:
-            scores.setdefault(span.doc_id, _share(span, most))
-        if len(scores) < k:
-            for doc_id in self.engine.ids(filter):
-                scores.setdefault(doc_id, 0.0)
-                if len(scores) == k:
-                    break
-        found = [(doc, score) for i, score in scores.items() if (doc := self.engine.get(i))]
-        for document, _ in found:
-            if document.text == query:
-                scores[document.id] = 1.0
-        found.sort(key=lambda pair: -scores[pair[0].id])
-        for document, _ in found[:k]:
-            yield from_document(document), scores[document.id]
-
-    def _range(self, document: Document) -> SpanRef:
-        """Where a document or a span of this store stands."""
-        if self.spans:
-            m = document.metadata
-            return SpanRef(m["doc_id"], m["start_index"], m["end_index"])
-        return SpanRef(document.id or "", 0, len(document.page_content))
-
-
-def _share(span: Span, most: float) -> float:
-    return min(1.0, span.score / most) if most > 0 else 0.0
+    @checked(k=COUNT, fetch_k=COUNT, lambda_mult=SHARE)
+    def _diverse(
+        self, query: str, k: int, fetch_k: int, lambda_mult: float, **asked: Any
+    ) -> Work[list[Document]]:
+        found = yield from self._search(query, fetch_k, **asked)
+        ranges = [range_of(document) for document, _ in found]
+        alike: np.ndarray = yield Call("similarities", (ranges,))
+        scores = np.array([score for _, score in found])
+        return [found[n][0] for n in diverse(scores, alike, k, lambda_mult)]
 
 
 def _ignore(embedding: Embeddings | None) -> None:

@@ -36,7 +36,7 @@ from llama_index.retrievers.endogenous import (
 )
 
 from s3_retriever.engine import Engine
-from s3_retriever.errors import IndexStorageError, InputError
+from s3_retriever.errors import InputError
 from tests.integrations.samples import METADATA, PROFILE, QUESTIONS, TEXTS, needs_profile
 
 pytestmark = needs_profile
@@ -158,8 +158,6 @@ class TestIndex:
         assert set(again.ref_doc_info) == set(TEXTS)
         found = [n.to_dict() for n in again.as_retriever().retrieve(QUESTIONS[0])]
         assert found == [n.to_dict() for n in index.as_retriever().retrieve(QUESTIONS[0])]
-        with pytest.raises(IndexStorageError, match="is not empty"):
-            index.persist(tmp_path / "copy")
 
     def test_the_tutorials_way_to_persist(self, index, engine, tmp_path):
         index.storage_context.persist(persist_dir=str(tmp_path / "storage"))

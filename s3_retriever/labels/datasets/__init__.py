@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from s3_retriever.labels.datasets.loading import load_collections
+from s3_retriever.labels.datasets.loading import load_collections, load_unanswerable
 
-__all__ = ["load_collections"]
+__all__ = ["load_collections", "load_unanswerable"]

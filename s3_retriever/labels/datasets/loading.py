@@ -9,14 +9,15 @@ from typing import Any, Protocol
 from s3_retriever.errors import InputError
 from s3_retriever.labels.collections import Collection, Setting
 from s3_retriever.labels.datasets.beir import load_beir
-from s3_retriever.labels.datasets.locomo import load_locomo
+from s3_retriever.labels.datasets.locomo import load_locomo, unanswerable_questions
 from s3_retriever.labels.datasets.multihop import load_multihop
 from s3_retriever.labels.datasets.qmsum import load_qmsum
 from s3_retriever.labels.datasets.records import read_records
 from s3_retriever.labels.datasets.spans import load_spans
 from s3_retriever.labels.datasets.squad import load_squad
+from s3_retriever.quoting import brief
 
-__all__ = ["load_collections"]
+__all__ = ["load_collections", "load_unanswerable"]
 
 
 class _Loader(Protocol):
@@ -60,7 +61,7 @@ def load_collections(
         path = path / SPANS_FILE
     if path.is_dir():
         if setting != "corpus":
-            raise InputError(f"{path} is a BEIR folder, which has the corpus setting only")
+            raise InputError(f"{brief(path)} is a BEIR folder, which has the corpus setting only")
         return load_beir(path, limit=limit, seed=seed)
     records = read_records(path)
     first = records[0] if records and isinstance(records[0], dict) else {}
@@ -68,6 +69,23 @@ def load_collections(
         if field in first:
             return loader(path, records, corpus=setting == "corpus", limit=limit, seed=seed)
     raise InputError(
-        f"{path} has no known format: it must hold multi-hop records, QMSum meetings, SQuAD, "
-        "LoCoMo conversations or questions with spans, or be a BEIR folder"
+        f"{brief(path)} has no known format: it must hold multi-hop records, QMSum meetings, "
+        "SQuAD, LoCoMo conversations or questions with spans, or be a BEIR folder"
     )
+
+
+def load_unanswerable(path: Path, *, limit: int | None = None, seed: int = 0) -> list[Collection]:
+    """Questions that their own documents do not answer, of a data set that has such.
+
+    Args:
+        path: a file of LoCoMo conversations.
+        limit: draw this many questions with ``seed``; ``None`` takes all.
+        seed: of the draw.
+
+    Raises:
+        InputError: the file cannot be read, or is of another format.
+    """
+    records = read_records(path)
+    if not records or not isinstance(records[0], dict) or "documents" not in records[0]:
+        raise InputError(f"{brief(path)} holds no questions without an answer: LoCoMo does")
+    return unanswerable_questions(path, records, limit=limit, seed=seed)

@@ -6,6 +6,7 @@ Source: LoCoMo (arXiv 2402.17753).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from s3_retriever.labels.collections import Collection, Question
 from s3_retriever.labels.datasets.records import draw, expecting, place_in
 from s3_retriever.types import Document
 
-__all__ = ["load_locomo"]
+__all__ = ["load_locomo", "unanswerable_questions"]
 
 
 def load_locomo(
@@ -37,25 +38,14 @@ def load_locomo(
         InputError: a record of another form or a span outside its document, or no question with
             evidence.
     """
-    conversations: dict[str, tuple[Document, ...]] = {}
-    asked: list[tuple[str, Question]] = []
-    for number, record in enumerate(records, start=1):
-        with expecting("LoCoMo conversation", path, number):
-            name = str(record["id"])
-            # sessions of all conversations have the same names
-            sessions = {
-                session["id"]: Document(f"{name}, {session['id']}", session["text"])
-                for session in record["documents"]
-            }
-            conversations[name] = tuple(sessions.values())
-            questions = [_question(one, sessions) for one in record["questions"]]
-            asked += [(name, q) for q in questions if q.evidence and q.answers]
-    by_conversation: dict[str, list[Question]] = {}
-    for name, question in draw(asked, path, limit=limit, seed=seed):
-        by_conversation.setdefault(name, []).append(question)
-    found = [
-        Collection(conversations[name], tuple(group)) for name, group in by_conversation.items()
+    conversations = _read(path, records)
+    asked = [
+        (number, question)
+        for number, conversation in enumerate(conversations)
+        for question in conversation.questions
+        if question.evidence and question.answers
     ]
+    found = _grouped(conversations, draw(asked, path, limit=limit, seed=seed))
     if not corpus:
         return found
     return [
@@ -64,6 +54,55 @@ def load_locomo(
             tuple(question for c in found for question in c.questions),
         )
     ]
+
+
+def unanswerable_questions(
+    path: Path, records: Sequence[Any], *, limit: int | None, seed: int
+) -> list[Collection]:
+    """Collections of conversations and the questions that they do not answer.
+
+    Args:
+        path: of the file, for messages.
+        records: its records; see :func:`load_locomo`.
+        limit: draw so many questions; ``None`` takes all.
+        seed: of the draw.
+
+    Raises:
+        InputError: a record of another form, or no question without an answer.
+    """
+    conversations = _read(path, records)
+    asked = [
+        (number, replace(question, evidence=()))
+        for number, conversation in enumerate(conversations)
+        for question in conversation.questions
+        if not question.answers
+    ]
+    return _grouped(conversations, draw(asked, path, limit=limit, seed=seed))
+
+
+def _read(path: Path, records: Sequence[Any]) -> list[Collection]:
+    """Every conversation with all its questions."""
+    found = []
+    for number, record in enumerate(records, start=1):
+        with expecting("LoCoMo conversation", path, number):
+            # sessions of all conversations have the same names
+            sessions = {
+                session["id"]: Document(f"{record['id']}, {session['id']}", session["text"])
+                for session in record["documents"]
+            }
+            questions = tuple(_question(one, sessions) for one in record["questions"])
+            found.append(Collection(tuple(sessions.values()), questions))
+    return found
+
+
+def _grouped(
+    conversations: Sequence[Collection], asked: Sequence[tuple[int, Question]]
+) -> list[Collection]:
+    """Questions by conversation, in the order in which conversations are asked first."""
+    groups: dict[int, list[Question]] = {}
+    for number, question in asked:
+        groups.setdefault(number, []).append(question)
+    return [Collection(conversations[n].documents, tuple(group)) for n, group in groups.items()]
 
 
 def _question(record: dict[str, Any], sessions: dict[str, Document]) -> Question:

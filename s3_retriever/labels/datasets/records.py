@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from s3_retriever.errors import InputError
 from s3_retriever.labels.collections import Place
+from s3_retriever.quoting import brief, one_line, why
 from s3_retriever.types import Document
 
 __all__ = ["draw", "expecting", "place_in", "read_records", "read_text", "unique"]
@@ -27,7 +28,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as e:
-        raise InputError(f"data file {path} cannot be read: {e}") from e
+        raise InputError(f"data file {brief(path)} cannot be read: {why(e)}") from e
 
 
 def read_records(path: Path) -> list[Any]:
@@ -48,7 +49,7 @@ def read_records(path: Path) -> list[Any]:
             try:
                 found.append(json.loads(line))
             except ValueError as e:
-                raise InputError(f"{path}, line {number} is not JSON: {e}") from e
+                raise InputError(f"{brief(path)}, line {number} is not JSON: {why(e)}") from e
     return found
 
 
@@ -62,7 +63,9 @@ def expecting(what: str, path: Path, number: int) -> Iterator[None]:
     try:
         yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as e:
-        raise InputError(f"{path}, record {number}: no {what} ({e!r})") from e
+        raise InputError(
+            f"{brief(path)}, record {number}: no {what} ({one_line(repr(e), 400)})"
+        ) from e
 
 
 def place_in(document: Document, span: dict[str, int]) -> Place:
@@ -78,7 +81,7 @@ def place_in(document: Document, span: dict[str, int]) -> Place:
     start, end = int(span["start"]), int(span["end"])
     if not 0 <= start < end <= len(document.text):
         raise ValueError(
-            f"{start} to {end} is no span of {document.id}, "
+            f"{start} to {end} is no span of {brief(document.id)}, "
             f"which has {len(document.text)} characters"
         )
     return Place(document.id, start, end)
@@ -91,7 +94,7 @@ def draw(items: Sequence[T], path: Path, *, limit: int | None, seed: int) -> lis
         InputError: there are none.
     """
     if not items:
-        raise InputError(f"{path} holds no question with gold evidence")
+        raise InputError(f"{brief(path)} holds no question with gold evidence")
     if limit is None or limit >= len(items):
         return list(items)
     return random.Random(seed).sample(items, limit)  # noqa: S311  (no secret)

@@ -12,10 +12,13 @@ from typing import Any
 import torch
 
 from s3_retriever.engine import Engine
+from s3_retriever.errors import InputError
 from s3_retriever.labels.collections import Collection
 from s3_retriever.models.base import LanguageModel
+from s3_retriever.paths import bound
 from s3_retriever.profiles.card import Head, ProfileCard
 from s3_retriever.profiles.profile import Profile
+from s3_retriever.quoting import brief, quoted
 from s3_retriever.settings import RetrieveSettings, SaeSettings, ScanSettings, ScoringSettings
 from s3_retriever.training.adoption.fitting import (
     fit_legs,
@@ -65,6 +68,7 @@ def adopt(
     minutes: float,
     name: str,
     command: str,
+    layers: int | None = None,
     seed: int = 0,
     on_plan: Callable[[Plan], None] = lambda plan: None,
     on_progress: Report = lambda stage, done, total: None,
@@ -82,23 +86,31 @@ def adopt(
         minutes: about how long it may take; more time means more questions and longer training.
         name: the profile's.
         command: recorded in the profile.
+        layers: heads are looked for in so many of the first layers; ``None`` for two thirds of
+            them, or for those of the heads that are published.
         seed: of every draw.
         on_plan: called once with what will be done and how long that takes.
         on_progress: called with a stage, what is done of it, and its total.
         on_layers: called with the table of layers when one was chosen.
 
     Raises:
-        InputError: ``out`` holds something, or there is too little text.
+        InputError: ``out`` holds something, there is too little text, no layer to look in, or the
+            work in progress is another command's.
     """
+    out = bound(out)
     refuse_folder(out)
+    if layers is not None and not 1 <= layers <= llm.layout.n_layers:
+        raise InputError(f"layers must be 1 to {llm.layout.n_layers}, not {layers}")
     work = out.with_name(out.name + ".work")
-    work.mkdir(parents=True, exist_ok=True)
+    _claim(work, command)
     layout = llm.layout
     placeholder = planned_card(
         llm, name, [(0, (0,))], (), SaeSettings(latents=2, k=1), bos=llm.adds_bos
     )
-    known = published_heads(llm.name, layout.n_layers, layout.n_heads)
-    n_layers = max(layer for layer, _ in known) + 1 if known else layers_ranked(layout.n_layers)
+    known = published_heads(llm.name, layout.n_layers, layout.n_heads) if layers is None else ()
+    n_layers = layers or layers_ranked(layout.n_layers)
+    if known:
+        n_layers = max(layer for layer, _ in known) + 1
     reader = HeadReader(llm, placeholder, n_layers=n_layers)
 
     speed = kept_speed(work / "speed.json")
@@ -144,7 +156,7 @@ def adopt(
     report |= {"source": material.source, "n_learned": plan.n_learn, "layers": rows, "why": why}
     device = torch.device(str(llm.describe()["device"])).type
     written = write_profile(
-        str(work / "made"),
+        work / "made",
         out,
         heads=heads,
         retrieve=settings,
@@ -153,6 +165,18 @@ def adopt(
     )
     shutil.rmtree(work)
     return Adoption(written, rows, report)
+
+
+def _claim(work: Path, command: str) -> None:
+    """What stands in the folder was made by the same command: other sizes do not go together."""
+    work.mkdir(parents=True, exist_ok=True)
+    file = work / "command.txt"
+    if file.exists() and (before := file.read_text(encoding="utf-8")) != command:
+        raise InputError(
+            f"{brief(work)} holds the work of another command, {quoted(before)}: run that again, "
+            "or remove the folder"
+        )
+    file.write_text(command, encoding="utf-8")
 
 
 def _train(

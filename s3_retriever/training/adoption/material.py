@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from s3_retriever.arguments import listed
 from s3_retriever.errors import InputError
 from s3_retriever.labels.collections import Collection, Place
 from s3_retriever.labels.datasets import load_collections
+from s3_retriever.quoting import brief
 from s3_retriever.text import find_bounds
 from s3_retriever.training.calibration.calibration import with_labels
 from s3_retriever.training.calibration.cloze import PARAGRAPHS, inverse_cloze, paragraphs_of
@@ -57,8 +59,8 @@ def from_labels(path: Path, *, seed: int) -> Material:
     ]
     if len(asked) < 4:
         raise InputError(
-            f"questions with both gold and other paragraphs in {path}: {len(asked)}; at least 4 "
-            "are needed, and a hundred to choose well"
+            f"questions with both gold and other paragraphs in {brief(path)}: {len(asked)}; at "
+            "least 4 are needed, and a hundred to choose well"
         )
     random.Random(seed).shuffle(asked)  # noqa: S311  (no secret)
     half = len(asked) // 2
@@ -78,7 +80,7 @@ def from_text(texts: Sequence[str], *, seed: int) -> Material:
     Raises:
         InputError: there are too few paragraphs of at least three sentences.
     """
-    paragraphs = [paragraph for text in texts for paragraph in paragraphs_of(text)]
+    paragraphs = [paragraph for text in listed(texts, "texts") for paragraph in paragraphs_of(text)]
     cut = int(len(paragraphs) * (1 - REPORTED))
     if len(paragraphs) - cut < PARAGRAPHS:
         raise InputError(

@@ -7,12 +7,14 @@ Answering" (arXiv 1906.00300).
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
+from s3_retriever.arguments import listed
 from s3_retriever.errors import InputError
 from s3_retriever.labels.collections import Collection, Place, Question
+from s3_retriever.segmentation.lines import paragraphs_of as text_paragraphs
+from s3_retriever.segmentation.lines import plain_lines
 from s3_retriever.text import find_bounds
 from s3_retriever.types import Document
 
@@ -28,8 +30,6 @@ MAX_CHARACTERS = 800
 """Of a paragraph; longer ones, and text without any, are cut between sentences."""
 WRAPPED = 120
 """Characters of the usual line, at most, where an author or a converter breaks lines."""
-
-_EMPTY_LINE = re.compile(r"\n\s*\n")
 
 
 def inverse_cloze(texts: Iterable[str], *, limit: int | None, seed: int) -> list[Collection]:
@@ -49,7 +49,7 @@ def inverse_cloze(texts: Iterable[str], *, limit: int | None, seed: int) -> list
     Raises:
         InputError: there are fewer than ten paragraphs of at least three sentences.
     """
-    paragraphs = [paragraph for text in texts for paragraph in paragraphs_of(text)]
+    paragraphs = [paragraph for text in listed(texts, "texts") for paragraph in paragraphs_of(text)]
     n = len(paragraphs)
     if n < PARAGRAPHS:
         raise InputError(
@@ -79,8 +79,10 @@ def paragraphs_of(text: str) -> Iterator[str]:
         >>> list(paragraphs_of("One is here. Two is\nthere. Three.\n\nA heading\n"))
         ['One is here. Two is there. Three.']
     """
-    for block in _EMPTY_LINE.split(text):
-        lines = block.splitlines()
+    plain = plain_lines(text).text
+    for start, end in text_paragraphs(plain):
+        block = plain[start:end]
+        lines = block.split("\n")
         wrapped = not lines or median(map(len, lines)) <= WRAPPED
         for piece in [block] if wrapped else lines:
             paragraph = " ".join(piece.split())

@@ -11,10 +11,12 @@ from typing import Any
 
 from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import InputError
+from s3_retriever.paths import bound
 from s3_retriever.profiles.card import Head, ProfileCard
-from s3_retriever.profiles.cards import shipped_profiles
+from s3_retriever.profiles.cards import find_profile
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.profiles.query_adapter import ADAPTER_FILE, QueryAdapter
+from s3_retriever.quoting import brief, quoted, why
 from s3_retriever.settings import RetrieveSettings
 
 __all__ = ["Position", "coded_heads", "refuse_folder", "site_of", "train_command", "write_profile"]
@@ -64,13 +66,13 @@ def refuse_folder(out: Path) -> None:
         InputError: there is something, or the folder above is missing.
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise InputError(f"{out} exists; give --out a new folder")
+        raise InputError(f"{brief(out)} exists; give --out a new folder")
     if not out.absolute().parent.is_dir():
-        raise InputError(f"{out} cannot be written: its folder does not exist")
+        raise InputError(f"{brief(out)} cannot be written: its folder does not exist")
 
 
 def write_profile(
-    profile: str,
+    profile: str | Path,
     out: Path,
     *,
     heads: Sequence[Head] | None = None,
@@ -97,6 +99,7 @@ def write_profile(
         ProfileError: the profile cannot be read.
         InputError: ``out`` holds something, or ``heads`` read keys that are not coded.
     """
+    out = bound(out)
     refuse_folder(out)
     loaded = Profile.load(profile)
     kept = adapter or (loaded.adapter if heads is None else None)
@@ -112,8 +115,10 @@ def write_profile(
     try:
         ProfileCard.model_validate(record)
     except ValueError as e:
-        raise InputError(f"these heads do not fit profile {loaded.card.name!r}: {e}") from e
-    source = shipped_profiles().get(profile, Path(profile).expanduser())
+        raise InputError(
+            f"these heads do not fit profile {quoted(loaded.card.name)}: {why(e)}"
+        ) from e
+    source = find_profile(profile)
     for hookpoint in loaded.card.hookpoints:
         shutil.copytree(source / hookpoint.folder, out / hookpoint.folder)
     record["query_adapter_sha256"] = None

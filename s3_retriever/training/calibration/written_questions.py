@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Iterable
 from itertools import islice
 
+from s3_retriever.arguments import listed
 from s3_retriever.errors import InputError
 from s3_retriever.labels.collections import Collection
 from s3_retriever.models.base import LanguageModel
@@ -63,7 +64,7 @@ def written_questions(
     Raises:
         InputError: there are fewer than ten paragraphs of at least three sentences.
     """
-    paragraphs = [paragraph for text in texts for paragraph in paragraphs_of(text)]
+    paragraphs = [paragraph for text in listed(texts, "texts") for paragraph in paragraphs_of(text)]
     n = len(paragraphs)
     if n < PARAGRAPHS:
         raise InputError(

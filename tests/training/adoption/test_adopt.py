@@ -104,3 +104,33 @@ def test_the_mode_that_is_recommended(
     }
     assert recommended(report)[0] == mode
     assert re.search(why, recommended(report)[1])
+
+
+def test_work_of_another_command_is_not_taken_up(material: Material, tmp_path: Path) -> None:
+    (tmp_path / "out.work").mkdir()
+    (tmp_path / "out.work" / "command.txt").write_text("adopt another")
+    with pytest.raises(InputError, match="another command"):
+        run(tiny_llm(), material, tmp_path / "out")
+
+
+@pytest.mark.parametrize("layers", [0, 99])
+def test_layers_that_are_not_there_are_refused(
+    layers: int, material: Material, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="layers must be 1 to"):
+        run(tiny_llm(), material, tmp_path / "out", layers=layers)
+    assert not (tmp_path / "out.work").exists()
+
+
+def test_only_the_layers_asked_for_are_looked_at(material: Material, tmp_path: Path) -> None:
+    tables: list[list[dict[str, Any]]] = []
+
+    def enough(rows: list[dict[str, Any]]) -> None:
+        tables.append(rows)
+        raise KeyboardInterrupt  # what follows is as ever
+
+    llm = tiny_llm(max_position_embeddings=2048)
+    with pytest.raises(KeyboardInterrupt):
+        run(llm, material, tmp_path / "out", layers=1, on_layers=enough)
+    (rows,) = tables
+    assert [row["layer"] for row in rows] == [0]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -20,12 +19,24 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.llms.custom import CustomLLM
-from pydantic import Field, model_validator
+from llama_index.core.prompts import BasePromptTemplate
+from llama_index.retrievers.endogenous.counting import count_in_own_tokens
+from llama_index.retrievers.endogenous.fitting import as_texts, fitting
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from s3_retriever.client import RemoteChat
 from s3_retriever.errors import InputError
-from s3_retriever.integration import chat_from_config, renamed_argument
+from s3_retriever.integration import (
+    Writing,
+    chat_config,
+    chat_from_config,
+    opened,
+    prompt_window,
+    renamed_argument,
+    reply_to,
+)
 from s3_retriever.models.base import LanguageModel
-from s3_retriever.models.reply import Reply
+from s3_retriever.quoting import quoted
 
 __all__ = ["EndogenousLLM"]
 
@@ -35,17 +46,17 @@ _ROLES = {
     MessageRole.ASSISTANT: "assistant",
 }
 
-_SHOWN = 80
-"""Longest part of a refused role that a message quotes."""
-
-T = TypeVar("T")
-
 
 class EndogenousLLM(CustomLLM):
-    """An LLM over weights that are already in memory.
+    """An LLM over weights that are already in memory, here or on a server.
+
+    In place of ``llm`` it takes the ``url`` of a server (``s3-retriever serve``), with ``token``
+    and ``timeout`` as of :class:`s3_retriever.client.Client`.
 
     Completions are chats of one message, so that an instruct model sees its own template. Tools and
-    images are not supported.
+    images are not supported. LlamaIndex packs prompts by one tokenizer for all: from here on it is
+    this model's (a server is asked for it), unless you have set one (``Settings.tokenizer``).
+    Context that it packs in excess is cut, which the log says; what you write yourself is not.
 
     Example:
         >>> from s3_retriever.models.transformers import TransformersModel
@@ -55,19 +66,31 @@ class EndogenousLLM(CustomLLM):
         'The capital of France is Paris.'
     """
 
-    llm: LanguageModel = Field(exclude=True, repr=False)
-    """The model and its tokenizer; not a copy."""
+    model_config = ConfigDict(hide_input_in_errors=True)  # a token may be among it
+
+    llm: LanguageModel | RemoteChat = Field(exclude=True, repr=False)
+    """The model and its tokenizer, not a copy; or a server's."""
     max_tokens: int = Field(default=256, ge=1)
     """Most tokens of an answer."""
     temperature: float = Field(default=0.0, ge=0)
     """0 always takes the likeliest token."""
     stop: list[str] = Field(default_factory=list)
-    """Strings before which an answer ends; those of a call come in their place."""
+    """Strings before which an answer ends, or one; those of a call come in their place."""
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _one_stop(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Let LlamaIndex count in this model's tokens."""
+        super().model_post_init(context)
+        count_in_own_tokens(self.llm)
 
     @model_validator(mode="before")
     @classmethod
     def _older_name(cls, data: Any) -> Any:
-        return renamed_argument(data, "generator", "llm")
+        return opened(renamed_argument(data, "generator", "llm"), "llm", lambda client: client.llm)
 
     @classmethod
     def class_name(cls) -> str:
@@ -76,7 +99,7 @@ class EndogenousLLM(CustomLLM):
 
     @classmethod
     def from_config(
-        cls, config: Mapping[str, Any], *, llm: LanguageModel | None = None
+        cls, config: Mapping[str, Any], *, llm: LanguageModel | RemoteChat | None = None
     ) -> EndogenousLLM:
         """Make the model that :meth:`to_config` describes; ``llm`` is used instead of loading it.
 
@@ -87,9 +110,13 @@ class EndogenousLLM(CustomLLM):
 
     @property
     def metadata(self) -> LLMMetadata:
-        """Window, longest answer and name, as LlamaIndex asks for them."""
+        """Window, longest answer and name, as LlamaIndex asks for them.
+
+        What the chat template puts around a message is taken off the window: LlamaIndex does not
+        know of it. A server is asked for its window the first time.
+        """
         return LLMMetadata(
-            context_window=self.llm.window,
+            context_window=prompt_window(self.llm),
             num_output=self.max_tokens,
             model_name=self.llm.name,
             is_chat_model=True,
@@ -108,14 +135,14 @@ class EndogenousLLM(CustomLLM):
     @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """As :meth:`chat`; the event loop stays free."""
-        return await asyncio.to_thread(_whole, self._reply(messages, **kwargs))
+        return await _awhole(self._reply(messages, **kwargs))
 
     @llm_chat_callback()
     async def astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
         """As :meth:`stream_chat`; the event loop stays free."""
-        return _aside(_pieces(self._reply(messages, **kwargs)))
+        return _apieces(self._reply(messages, **kwargs))
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
@@ -135,21 +162,38 @@ class EndogenousLLM(CustomLLM):
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponse:
         """As :meth:`complete`; the event loop stays free."""
-        reply = self._reply([_user(prompt)], **kwargs)
-        return _completion(await asyncio.to_thread(_whole, reply))
+        return _completion(await _awhole(self._reply([_user(prompt)], **kwargs)))
 
     @llm_completion_callback()
     async def astream_complete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponseAsyncGen:
         """As :meth:`stream_complete`; the event loop stays free."""
-        pieces = _pieces(self._reply([_user(prompt)], **kwargs))
-        return _aside(map(_completion, pieces))
+        pieces = _apieces(self._reply([_user(prompt)], **kwargs))
+        return (_completion(piece) async for piece in pieces)
 
     def to_config(self) -> dict[str, Any]:
         """The model as JSON values: where its weights come from and its settings."""
         own = {"max_tokens": self.max_tokens, "temperature": self.temperature, "stop": self.stop}
-        return {"model": self.llm.name, **own}
+        return {**chat_config(self.llm), **own}
+
+    def _get_messages(self, prompt: BasePromptTemplate, **prompt_args: Any) -> list[ChatMessage]:
+        """A template filled in, with no more context than fits the window."""
+        fill = super()._get_messages
+
+        def excess(arguments: Mapping[str, Any]) -> int:
+            if isinstance(self.llm, RemoteChat):  # the server counts
+                return 0
+            conversation = self._conversation(fill(prompt, **arguments))
+            return len(self.llm.chat_ids(conversation)) + self.max_tokens - self.llm.window
+
+        return fill(prompt, **fitting(as_texts(prompt_args), excess))
+
+    def _conversation(self, messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
+        conversation = [{"role": _role(m), "content": _text(m)} for m in messages]
+        if self.system_prompt and not any(m["role"] == "system" for m in conversation):
+            conversation.insert(0, {"role": "system", "content": self.system_prompt})
+        return conversation
 
     def _reply(
         self,
@@ -157,27 +201,24 @@ class EndogenousLLM(CustomLLM):
         *,
         max_tokens: int | None = None,
         temperature: float | None = None,
-        stop: Sequence[str] | None = None,
-    ) -> Reply:
+        stop: str | Sequence[str] | None = None,
+    ) -> Writing:
         """The answer that is about to be written."""
-        conversation = [{"role": _role(m), "content": _text(m)} for m in messages]
-        if self.system_prompt and not any(m["role"] == "system" for m in conversation):
-            conversation.insert(0, {"role": "system", "content": self.system_prompt})
-        return Reply.to(
+        return reply_to(
             self.llm,
-            conversation,
+            self._conversation(messages),
             max_tokens=self.max_tokens if max_tokens is None else max_tokens,
             temperature=self.temperature if temperature is None else temperature,
             stops=self.stop if stop is None else stop,
         )
 
 
-def _whole(reply: Reply) -> ChatResponse:
+def _whole(reply: Writing) -> ChatResponse:
     """The answer when it is complete."""
     return _response("".join(reply), None, reply)
 
 
-def _pieces(reply: Reply) -> ChatResponseGen:
+def _pieces(reply: Writing) -> ChatResponseGen:
     """The answer so far, with each piece; once more at the end, with what it took."""
     text = ""
     for piece in reply:
@@ -186,7 +227,19 @@ def _pieces(reply: Reply) -> ChatResponseGen:
     yield _response(text, "", reply)
 
 
-def _response(text: str, delta: str | None, done: Reply | None) -> ChatResponse:
+async def _awhole(reply: Writing) -> ChatResponse:
+    return _response("".join([piece async for piece in reply]), None, reply)
+
+
+async def _apieces(reply: Writing) -> ChatResponseAsyncGen:
+    text = ""
+    async for piece in reply:
+        text += piece
+        yield _response(text, piece, None)
+    yield _response(text, "", reply)
+
+
+def _response(text: str, delta: str | None, done: Writing | None) -> ChatResponse:
     usage = _usage(done) if done else {}
     return ChatResponse(
         message=ChatMessage(role=MessageRole.ASSISTANT, content=text),
@@ -205,7 +258,7 @@ def _completion(response: ChatResponse) -> CompletionResponse:
     )
 
 
-def _usage(reply: Reply) -> dict[str, Any]:
+def _usage(reply: Writing) -> dict[str, Any]:
     """Under the names that LlamaIndex's token counter looks for."""
     return {
         "prompt_tokens": reply.n_prompt,
@@ -215,14 +268,9 @@ def _usage(reply: Reply) -> dict[str, Any]:
     }
 
 
-async def _aside(items: Iterator[T]) -> AsyncGenerator[T, None]:
-    """Take each item in a thread."""
-    end = object()
-    while (item := await asyncio.to_thread(next, items, end)) is not end:
-        yield cast("T", item)
-
-
 def _user(prompt: str) -> ChatMessage:
+    if not isinstance(prompt, str):
+        raise InputError(f"a prompt is a string, not a {type(prompt).__name__}")
     return ChatMessage(role=MessageRole.USER, content=prompt)
 
 
@@ -230,9 +278,9 @@ def _role(message: ChatMessage) -> str:
     """The chat template's name for who speaks."""
     if message.role not in _ROLES:
         # it may be any string: LlamaIndex checks the role that is given, not one that is set later
-        shown = ascii(getattr(message.role, "value", message.role))[:_SHOWN]
+        role = getattr(message.role, "value", message.role)
         raise InputError(
-            f"a message of role {shown} cannot be put into the chat template; "
+            f"a message of role {quoted(role)} cannot be put into the chat template; "
             "use system, user and assistant"
         )
     return _ROLES[message.role]

@@ -15,17 +15,40 @@ from llama_index.core.schema import (
     RelatedNodeInfo,
     TextNode,
 )
+from llama_index.core.schema import Document as LlamaDocument
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from s3_retriever.errors import InputError
 from s3_retriever.types import Document, Span
 
-__all__ = ["SCORE_KIND", "from_span", "own_metadata", "ref_doc_id", "to_document"]
+__all__ = [
+    "SCORE_KIND",
+    "from_span",
+    "own_metadata",
+    "ref_doc_id",
+    "stored_name",
+    "to_document",
+    "to_node",
+]
 
 SCORE_KIND = "sum of relative scores"
 """What a node's score is: it orders the nodes of one result, and says no more."""
 
 _NODE = "_node"
 """Metadata field of what a node says of itself: whose part it is, what prompts leave out."""
+_ESCAPE = "~"
+"""Put behind a document's own field of that name, and behind one that looks escaped already."""
 _HIDDEN = ("excluded_llm_metadata_keys", "excluded_embed_metadata_keys")
+
+
+class _Said(BaseModel):
+    """What :data:`_NODE` holds; anything else under that name is the document's own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    excluded_llm_metadata_keys: list[str] = []
+    excluded_embed_metadata_keys: list[str] = []
+    ref_doc_id: str | None = None
 
 
 class SpanNode(TextNode):
@@ -44,28 +67,88 @@ def to_document(node: BaseNode) -> Document:
     """The engine's form of a document or node, under its id.
 
     Readers mark metadata that a prompt leaves out, and splitters say whose part a node is: both go
-    along in the field ``_node``, if there is anything to say.
+    along in the field ``_node``, if there is anything to say. A field of the document's own of that
+    name is kept under :func:`stored_name`.
+
+    Raises:
+        InputError: it is no node.
     """
+    if not isinstance(node, BaseNode):
+        raise InputError(f"it is a {type(node).__name__}, not a document or node of LlamaIndex")
     said: dict[str, Any] = {name: keys for name in _HIDDEN if (keys := getattr(node, name))}
     if (source := node.source_node) is not None and source.node_id != node.node_id:
         said["ref_doc_id"] = source.node_id
-    metadata = {**node.metadata, _NODE: said} if said else node.metadata
+    metadata = {stored_name(name): value for name, value in node.metadata.items()}
+    if said:
+        metadata[_NODE] = said
     return Document(node.node_id, node.get_content(metadata_mode=MetadataMode.NONE), metadata)
+
+
+def to_node(document: Document) -> LlamaDocument | TextNode:
+    """A document of the index as what was added: a whole document, or a part of one.
+
+    Example:
+        >>> node = to_node(Document("a", "Fox.", {"lang": "en", "_node": {"ref_doc_id": "b"}}))
+        >>> node.node_id, node.text, node.metadata, node.ref_doc_id
+        ('a', 'Fox.', {'lang': 'en'}, 'b')
+    """
+    said = _said(document.metadata) or _Said()
+    kind = LlamaDocument if said.ref_doc_id is None else TextNode
+    node = kind(
+        id_=document.id,
+        text=document.text,
+        excluded_llm_metadata_keys=said.excluded_llm_metadata_keys,
+        excluded_embed_metadata_keys=said.excluded_embed_metadata_keys,
+    )
+    node.metadata.update(own_metadata(document.metadata))
+    if said.ref_doc_id is not None:
+        source = RelatedNodeInfo(node_id=said.ref_doc_id, node_type=ObjectType.DOCUMENT)
+        node.relationships[NodeRelationship.SOURCE] = source
+    return node
+
+
+def stored_name(name: Any) -> Any:
+    """The name under which the index keeps a metadata field.
+
+    Example:
+        >>> stored_name("year"), stored_name("_node"), stored_name("_node~")
+        ('year', '_node~', '_node~~')
+    """
+    return name + _ESCAPE if _is_ours(name) else name
 
 
 def own_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Metadata as the document came with.
 
     Example:
-        >>> own_metadata({"year": 1780, "_node": {"ref_doc_id": "a"}})
-        {'year': 1780}
+        >>> own_metadata({"year": 1780, "_node": {"ref_doc_id": "a"}, "_node~": "mine"})
+        {'year': 1780, '_node': 'mine'}
     """
-    return {name: value for name, value in metadata.items() if name != _NODE}
+    ours = _said(metadata) is not None
+    return {
+        name[: -len(_ESCAPE)] if _is_ours(name) and name != _NODE else name: value
+        for name, value in metadata.items()
+        if not (ours and name == _NODE)
+    }
 
 
 def ref_doc_id(doc_id: str, metadata: Mapping[str, Any]) -> str:
     """The document that a node in the index is a part of; one that is whole is its own."""
-    return str(metadata.get(_NODE, {}).get("ref_doc_id", doc_id))
+    said = _said(metadata)
+    return (said.ref_doc_id if said else None) or doc_id
+
+
+def _is_ours(name: Any) -> bool:
+    return isinstance(name, str) and name.rstrip(_ESCAPE) == _NODE
+
+
+def _said(metadata: Mapping[str, Any]) -> _Said | None:
+    """What a node says of itself, if it does and the field is not the document's own."""
+    value = metadata.get(_NODE)
+    try:
+        return _Said.model_validate(dict(value)) if isinstance(value, Mapping) else None
+    except ValidationError:
+        return None
 
 
 def from_span(span: Span) -> NodeWithScore:
@@ -79,7 +162,7 @@ def from_span(span: Span) -> NodeWithScore:
         >>> found.node.node_id, found.node.start_char_idx, found.score
         ('a:5-8', 5, 0.5)
     """
-    said = span.metadata.get(_NODE, {})
+    said = _said(span.metadata) or _Said()
     metadata = own_metadata(span.metadata)
     own = {"rank": span.rank, "scores": dict(span.scores), "score_kind": SCORE_KIND}
     node = SpanNode(
@@ -87,15 +170,14 @@ def from_span(span: Span) -> NodeWithScore:
         text=span.text,
         start_char_idx=span.start,
         end_char_idx=span.end,
-        metadata={**metadata, **own},  # type: ignore[call-arg]  # mypy sees its alias only
-        excluded_llm_metadata_keys=list(dict.fromkeys([*said.get(_HIDDEN[0], ()), *own])),
-        excluded_embed_metadata_keys=list(dict.fromkeys([*said.get(_HIDDEN[1], ()), *own])),
-        relationships={
-            NodeRelationship.SOURCE: RelatedNodeInfo(
-                node_id=span.doc_id,
-                node_type=ObjectType.DOCUMENT,
-                metadata=metadata,
-            )
-        },
+        excluded_llm_metadata_keys=list(dict.fromkeys([*said.excluded_llm_metadata_keys, *own])),
+        excluded_embed_metadata_keys=list(
+            dict.fromkeys([*said.excluded_embed_metadata_keys, *own])
+        ),
     )
+    source = RelatedNodeInfo(node_id=span.doc_id, node_type=ObjectType.DOCUMENT)
+    # not by the constructors, which check: another store's metadata are none of our business
+    source.metadata.update(metadata)
+    node.metadata.update({**metadata, **own})
+    node.relationships[NodeRelationship.SOURCE] = source
     return NodeWithScore(node=node, score=span.score)

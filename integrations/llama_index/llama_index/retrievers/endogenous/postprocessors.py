@@ -7,12 +7,19 @@ from typing import Any
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.retrievers.endogenous.nodes import from_span, to_document
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
+from typing_extensions import Self
 
-from s3_retriever.engine import Engine
 from s3_retriever.errors import InputError
-from s3_retriever.integration import restored, select_spans
-from s3_retriever.retrieval.presets import ModeName
+from s3_retriever.integration import (
+    AnyEngine,
+    Source,
+    Work,
+    opened,
+    restored,
+    select_spans,
+    source_of,
+)
 from s3_retriever.settings import Scoring
 
 __all__ = ["EndogenousPostprocessor"]
@@ -22,7 +29,9 @@ class EndogenousPostprocessor(BaseNodePostprocessor):
     """Cuts nodes of any retriever down to the spans that matter, under a token budget.
 
     The nodes are read for the question and forgotten; the engine's own index is not touched. A
-    span's source is the node it was cut from.
+    span's source is the node it was cut from. In place of ``engine`` it takes the ``url`` of a
+    server (``s3-retriever serve``), with ``token`` and ``timeout`` as of
+    :class:`s3_retriever.client.Client`; awaiting then takes no thread.
 
     Example:
         >>> from llama_index.core.schema import TextNode
@@ -34,16 +43,32 @@ class EndogenousPostprocessor(BaseNodePostprocessor):
         'It was built in 1780.'
     """
 
-    engine: Engine = Field(exclude=True, repr=False)
-    """The model; shared."""
+    model_config = ConfigDict(hide_input_in_errors=True)  # a token may be among it
+
+    engine: AnyEngine = Field(exclude=True, repr=False)
+    """The model, or a client of a server's; shared."""
     max_tokens: int | None = Field(default=512, ge=1)
     """Budget of all that is left, in the model's own tokens; ``None`` is no limit."""
     k: int | None = Field(default=None, ge=1)
     """Most spans; ``None`` is no limit."""
-    mode: ModeName | None = None
+    mode: str | None = None
     """As in :meth:`s3_retriever.Engine.retrieve`."""
     scoring: Scoring | None = None
     """As in :meth:`s3_retriever.Engine.retrieve`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _connected(cls, data: Any) -> Any:
+        return opened(data, "engine", lambda client: client)
+
+    @model_validator(mode="after")
+    def _known_mode(self) -> Self:
+        self._source.check_mode(self.mode)
+        return self
+
+    @property
+    def _source(self) -> Source:
+        return source_of(self.engine)
 
     @classmethod
     def class_name(cls) -> str:
@@ -53,10 +78,19 @@ class EndogenousPostprocessor(BaseNodePostprocessor):
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
+        return self._source.run(self._cut(nodes, query_bundle))
+
+    async def _apostprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        return await self._source.arun(self._cut(nodes, query_bundle))
+
+    def _cut(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None
+    ) -> Work[list[NodeWithScore]]:
         if query_bundle is None:
             raise InputError("give the question, too: query_str or query_bundle")
-        spans = select_spans(
-            self.engine,
+        spans = yield from select_spans(
             query_bundle.query_str,
             [to_document(found.node) for found in nodes],
             max_tokens=self.max_tokens,
@@ -73,7 +107,7 @@ class EndogenousPostprocessor(BaseNodePostprocessor):
 
     @classmethod
     def from_config(
-        cls, config: dict[str, Any], *, engine: Engine | None = None
+        cls, config: dict[str, Any], *, engine: AnyEngine | None = None
     ) -> EndogenousPostprocessor:
         """Make the postprocessor that :meth:`to_config` describes.
 
