@@ -38,7 +38,7 @@ from s3_retriever.storage.index import Index
 from s3_retriever.storage.view import View
 from s3_retriever.types import Document, EncodedDocument, TokenRange
 
-__all__ = ["Source", "bench_index", "exhaustive", "scan_source"]
+__all__ = ["Source", "batches_of", "bench_index", "exhaustive", "scan_source"]
 
 _DOCUMENT_CHARACTERS = 2000
 _TOP = 20
@@ -127,7 +127,7 @@ def bench_index(
     index = Index(folder, profile.card)
     started = time.perf_counter()
     with index.writing():
-        for batch in _batches(source.coded, tokens):
+        for batch in batches_of(source.coded, tokens):
             index.commit(batch)
     build_seconds = time.perf_counter() - started
     sizes = describe(folder, index.snapshot)
@@ -169,7 +169,7 @@ def _documents(texts: Iterable[str], tokens: int) -> Iterator[Document]:
             start = end
 
 
-def _batches(coded: Sequence[EncodedDocument], tokens: int) -> Iterator[list[EncodedDocument]]:
+def batches_of(coded: Sequence[EncodedDocument], tokens: int) -> Iterator[list[EncodedDocument]]:
     """Documents drawn with replacement, with ids of their own, in commits like an ``add``'s."""
     chance = random.Random(1)  # noqa: S311
     batch: list[EncodedDocument] = []

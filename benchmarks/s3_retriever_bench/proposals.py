@@ -9,7 +9,7 @@ from s3_retriever.retrieval.presets import preset_named
 from s3_retriever.retrieval.query import project_question
 from s3_retriever.retrieval.scoring.attention import AttentionScorer
 from s3_retriever.settings import Mode
-from s3_retriever.storage.view import View
+from s3_retriever.storage.base import IndexView
 from s3_retriever.types import TokenRange
 
 __all__ = ["Proposer"]
@@ -31,7 +31,7 @@ class Proposer:
         self._look_up_words = preset_named(mode).look_up_words
         self._retriever = Retriever(engine.llm, engine.profile)  # reads the null question once
 
-    def __call__(self, view: View, question: str) -> tuple[AttentionScorer, list[TokenRange]]:
+    def __call__(self, view: IndexView, question: str) -> tuple[AttentionScorer, list[TokenRange]]:
         """The scorer of a question, and the ranges of tokens that it would score.
 
         Args:

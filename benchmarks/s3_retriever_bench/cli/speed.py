@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -10,6 +11,7 @@ import typer
 
 from s3_retriever.cli.display import console, waiting
 from s3_retriever.cli.options import DeviceOption, JsonOption, ModelOption, ProfileOption
+from s3_retriever.storage.stores import need_postgres
 
 __all__ = ["index", "reading", "scan"]
 
@@ -28,17 +30,13 @@ def scan(
 ) -> None:
     """Compare the scan's tokens per second with the model's own prefill, in one run."""
     from s3_retriever.cli.demo import sample_documents
-    from s3_retriever.errors import InputError
     from s3_retriever.models.transformers import TransformersModel
     from s3_retriever.profiles.cards import DEFAULT_PROFILE
     from s3_retriever.profiles.profile import Profile
     from s3_retriever.settings import ScanSettings
     from s3_retriever_bench.scan_bench import bench_scan
 
-    try:
-        wanted = [int(length) for length in lengths.split(",")]
-    except ValueError as e:
-        raise InputError(f"--lengths takes e.g. 4096,65536, not {lengths!r}") from e
+    wanted = _numbers("--lengths", lengths)
     with waiting("loading the model ...") as say:
         loaded = Profile.load(profile or DEFAULT_PROFILE)
         llm = TransformersModel.load(model or loaded.card.model, device=device)
@@ -115,6 +113,17 @@ def index(
     profile: ProfileOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
+    store: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="URL",
+            help="Compare with an index in PostgreSQL (postgresql://...), in a schema of its own "
+            "that is dropped at the end.",
+        ),
+    ] = None,
+    clients: Annotated[
+        str, typer.Option(help="With --store: numbers of processes that ask at once.")
+    ] = "1,8",
     as_json: JsonOption = False,
 ) -> None:
     """Measure building, opening and searching an index, and what its candidates miss."""
@@ -125,8 +134,13 @@ def index(
     from s3_retriever.profiles.cards import DEFAULT_PROFILE
     from s3_retriever.profiles.profile import Profile
     from s3_retriever.readers import read_files
+    from s3_retriever_bench.asking import Questions
     from s3_retriever_bench.index_bench import bench_index, scan_source
 
+    if store:  # else psycopg need not be there
+        need_postgres()
+        from s3_retriever_bench.store_bench import bench_store
+    n_clients = _numbers("--clients", clients)
     documents = read_files(corpus).documents if corpus else sample_documents()
     with waiting("loading the model ...") as say:
         name = profile or DEFAULT_PROFILE
@@ -140,15 +154,37 @@ def index(
             (document.text for document in documents),
             tokens=scan_tokens,
             questions=[] if corpus else [q.question for q in sample_questions()],
+            n_questions=90 if store else 50,
         )
+        texts = [text for text, _ in source.questions]
+        questions = Questions.read(llm, loaded, name, texts) if store else None
         for n in tokens:
             say(f"measuring {n:,} tokens; the machine should be idle ...")
             with tempfile.TemporaryDirectory(prefix="s3-retriever-bench-") as folder:
-                result = bench_index(loaded, name, source, Path(folder) / "index", n)
+                place = Path(folder) / "index"
+                if store and questions:
+                    result = bench_store(loaded, source, questions, place, store, n, n_clients)
+                else:
+                    result = bench_index(loaded, name, source, place, n)
             if as_json:
                 typer.echo(json.dumps(result))
+            elif store:
+                _show_stores(result)
             else:
                 _show_index(result)
+
+
+def _numbers(option: str, given: str) -> list[int]:
+    """What an option of numbers says.
+
+    Raises:
+        InputError: something else.
+    """
+    from s3_retriever.errors import InputError
+
+    if not re.fullmatch(r"[1-9][0-9]*(,[1-9][0-9]*)*", given):
+        raise InputError(f"{option} takes numbers such as 1,8 or 4096, not {given!r}")
+    return [int(number) for number in given.split(",")]
 
 
 def _show_index(result: dict[str, Any]) -> None:
@@ -161,3 +197,30 @@ def _show_index(result: dict[str, Any]) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _show_stores(result: dict[str, Any]) -> None:
+    console.print(
+        f"{result['tokens']:,} tokens in {result['documents']:,} documents", highlight=False
+    )
+    for name, found in result["stores"].items():
+        sizes = " + ".join(f"{size} {part}" for part, size in found["bytes_per_token"].items())
+        console.print(
+            f"{name}: built at {found['build_tokens_per_s']:,} tokens/s, {sizes} bytes a token",
+            highlight=False,
+            soft_wrap=True,
+        )
+        for n, times in found["clients"].items():
+            console.print(
+                f"  {n} asking: fast p50 {times['fast_p50_ms']} ms, p95 {times['fast_p95_ms']} ms; "
+                f"its search p50 {times['search_p50_ms']} ms, p95 {times['search_p95_ms']} ms; "
+                f"{times['questions_per_s']} questions/s",
+                highlight=False,
+                soft_wrap=True,
+            )
+    for n, ratio in result["ratio"].items():
+        console.print(
+            f"PostgreSQL over the folder, {n} asking: fast {ratio['fast']}, "
+            f"its search {ratio['search']}",
+            highlight=False,
+        )

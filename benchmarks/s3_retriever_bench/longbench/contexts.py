@@ -11,7 +11,7 @@ import torch
 from s3_retriever.engine import Engine
 from s3_retriever.generation.compress import with_edges
 from s3_retriever.labels.collections import Collection, Place
-from s3_retriever.text import whole_words
+from s3_retriever.text import fitting_end
 from s3_retriever.types import Document
 from s3_retriever_bench.device import peak_memory
 from s3_retriever_bench.longbench.records import Record
@@ -201,9 +201,7 @@ class Shortener:
             # tokens of one character share its end, which is the text's own if it is the last
             ends = llm.tokenize(text).ends[:-excess]
             end = int(max(ends[ends < len(text)], default=0))
-            while end and whole_words(text, 0, end)[1] != end:
-                end -= 1
-            place = place._replace(end=place.start + len(text[:end].rstrip()))
+            place = place._replace(end=place.start + fitting_end(text, end))
         return place
 
 
