@@ -2,6 +2,8 @@
 # make demo | test | test-slow | test-gpu | notebooks | lint | release | clean
 
 PYTHON ?= python3
+# tests run in so many processes, each with a model of its own in memory
+PROCESSES ?= 2
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 PARTS := benchmarks integrations/langchain integrations/llama_index
@@ -12,7 +14,7 @@ demo: $(INSTALLED)
 	$(BIN)/s3-retriever demo $(ARGS)
 
 test: lint
-	$(BIN)/pytest -m "not slow and not gpu" $(ARGS)
+	$(BIN)/pytest -n $(PROCESSES) --dist loadfile -m "not slow and not gpu" $(ARGS)
 
 test-slow: $(INSTALLED)
 	$(BIN)/pytest -m slow $(ARGS)
