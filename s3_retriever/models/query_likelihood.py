@@ -10,11 +10,15 @@ the keys and values of its passage. It is done this way with nothing kept, too, 
 question that is asked again gets the same values to the last digit (in bfloat16 two ways of
 computing them differ by tenths of a nat). In both steps every layer sees everything before a
 token, those with a sliding window too.
+
+No pass belongs to one question: passages of several are read together, and so are the questions.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,7 +29,7 @@ from s3_retriever.models.base import Tokenizing
 from s3_retriever.models.cache_names import cache_argument
 from s3_retriever.models.prefix_cache import PrefixCache
 
-__all__ = ["question_log_likelihoods"]
+__all__ = ["Reading", "question_log_likelihoods", "read_together"]
 
 PREFIX = "Passage: "
 SUFFIX = "\nQuestion:"
@@ -49,6 +53,33 @@ class _CausalModel(Tokenizing, Protocol):
     def device(self) -> torch.device:
         """Where the weights are."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is to be judged: passages, by a question."""
+
+    passages: Sequence[np.ndarray]
+    """Token ids ``(n_tokens,)`` of each."""
+    question: str
+    """Plain text."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A question behind one passage."""
+
+    before: np.ndarray
+    """All token ids before the question, ``(n_before,)`` int32."""
+    asked: np.ndarray
+    """The question's, ``(n_asked,)``; at least one."""
+    values: np.ndarray
+    """Where its log-probabilities are put, ``(n_asked,)``."""
+
+    @property
+    def key(self) -> bytes:
+        """Tells one text before a question from another."""
+        return self.before.tobytes()
 
 
 def question_log_likelihoods(
@@ -75,55 +106,79 @@ def question_log_likelihoods(
         >>> bool(values[0].sum() > values[1].sum())
         True
     """
+    return read_together(llm, [Reading(passages, question)])[0]
+
+
+def read_together(llm: _CausalModel, readings: Sequence[Reading]) -> list[np.ndarray]:
+    """:func:`question_log_likelihoods` of several questions, which share forward passes.
+
+    A passage that more than one is about is read once.
+
+    Args:
+        llm: the resident model.
+        readings: passages and a question each.
+
+    Returns:
+        ``(n_passages, n_question_tokens)`` float32 for each reading, in nats.
+    """
     # a model that knows a beginning-of-text token expects one
     prefix = llm.prefix_ids(PREFIX, bos=llm.adds_bos)
     suffix = llm.tokenize(SUFFIX).ids
-    asked = llm.tokenize(" " + question).ids
-    values = np.empty((len(passages), len(asked)), dtype=np.float32)
-    if not len(asked):
-        return values
-    befores = [np.concatenate([prefix, p, suffix]).astype(np.int32) for p in passages]
+    found = []
+    rows: list[_Row] = []
+    for reading in readings:
+        asked = llm.tokenize(" " + reading.question).ids
+        values = np.empty((len(reading.passages), len(asked)), dtype=np.float32)
+        found.append(values)
+        if len(asked):
+            befores = [np.concatenate([prefix, p, suffix]) for p in reading.passages]
+            rows += [
+                _Row(before.astype(np.int32), asked, own)
+                for before, own in zip(befores, values, strict=True)
+            ]
+    wanted = Counter(row.key for row in rows)
     # all are looked up before any is put there, which may displace others of them
-    known = [llm.likelihood_cache.get(before) for before in befores]
-    for rows in _batches(befores, len(asked)):
-        unread = [row for row in rows if known[row] is None]
-        for pack in _packs(unread, befores, len(prefix)):
-            states = _read(llm, [befores[row] for row in pack], len(prefix))
-            for row, read in zip(pack, states, strict=True):
-                known[row] = read
-                llm.likelihood_cache.put(befores[row], read)
-        past = [own for row in rows if (own := known[row]) is not None]
-        values[rows] = _ask(llm, past, suffix[-1:], asked)
-        for row in rows:
-            known[row] = None  # what the cache does not keep is not kept longer than needed
-    return values
+    known = {key: llm.likelihood_cache.get(np.frombuffer(key, np.int32)) for key in wanted}
+    for batch in _batches(rows):
+        unread = {row.key: row.before for row in batch if known[row.key] is None}
+        for pack in _packs(list(unread.values()), len(prefix)):
+            for before, states in zip(pack, _read(llm, pack, len(prefix)), strict=True):
+                known[before.tobytes()] = states
+                llm.likelihood_cache.put(before, states)
+        past = [own for row in batch if (own := known[row.key]) is not None]
+        for row, answer in zip(batch, _ask(llm, past, suffix[-1:], batch), strict=True):
+            row.values[:] = answer
+        wanted.subtract(row.key for row in batch)
+        for row in batch:
+            if not wanted[row.key]:  # what the cache does not keep is not kept longer than needed
+                known[row.key] = None
+    return found
 
 
-def _batches(befores: Sequence[np.ndarray], asked: int) -> Iterator[list[int]]:
-    """Which are asked about together: by length, so that little is padded; at least one."""
-    batch: list[int] = []
-    for row in sorted(range(len(befores)), key=lambda row: len(befores[row])):
-        n, width = len(batch) + 1, len(befores[row])
-        if batch and (n * width > _PAST_TOKENS or n * asked > _PACK_TOKENS):
+def _batches(rows: Sequence[_Row]) -> Iterator[list[_Row]]:
+    """Which are asked together: by length, so that little is padded; at least one."""
+    batch: list[_Row] = []
+    longest = 0
+    for row in sorted(rows, key=lambda row: (len(row.before), len(row.asked))):
+        n, longest = len(batch) + 1, max(longest, len(row.asked))
+        if batch and (n * len(row.before) > _PAST_TOKENS or n * longest > _PACK_TOKENS):
             yield batch
-            batch = []
+            batch, longest = [], len(row.asked)
         batch.append(row)
     if batch:
         yield batch
 
 
-def _packs(
-    rows: Sequence[int], befores: Sequence[np.ndarray], n_prefix: int
-) -> Iterator[list[int]]:
+def _packs(befores: Sequence[np.ndarray], n_prefix: int) -> Iterator[list[np.ndarray]]:
     """Which are read together: in order, as many a pack as fit; a longer one is alone."""
-    pack: list[int] = []
+    pack: list[np.ndarray] = []
     length = n_prefix
-    for row in rows:
-        cost = len(befores[row]) - n_prefix
+    for before in befores:
+        cost = len(before) - n_prefix
         if pack and length + cost > _PACK_TOKENS:
             yield pack
             pack, length = [], n_prefix
-        pack.append(row)
+        pack.append(before)
         length += cost
     if pack:
         yield pack
@@ -162,29 +217,34 @@ def _read(llm: _CausalModel, pack: Sequence[np.ndarray], n_prefix: int) -> list[
 
 
 def _ask(
-    llm: _CausalModel, states: Sequence[Tensor], last: np.ndarray, asked: np.ndarray
-) -> np.ndarray:
-    """``(n_passages, n_asked)`` log-probabilities, by one forward pass over the questions.
+    llm: _CausalModel, states: Sequence[Tensor], last: np.ndarray, rows: Sequence[_Row]
+) -> list[np.ndarray]:
+    """Log-probabilities ``(n_asked,)`` of each row's question, by one forward pass.
 
     Args:
         llm: the resident model.
-        states: what :func:`_read` gave for each passage.
+        states: what :func:`_read` gave for what is before each.
         last: the token ``(1,)`` between that and the question.
-        asked: the question ``(n_asked,)``; of its last token nothing depends.
+        rows: the questions; nothing depends on the last token of one.
     """
     from s3_retriever.models.past import Past
 
     past = Past(states)
-    ids = np.tile(np.concatenate([last, asked[:-1]]), (len(states), 1))
-    positions = np.add.outer(past.lengths, np.arange(len(asked)))
-    sees = np.empty((*ids.shape, past.width + len(asked)), dtype=bool)
+    lengths = [len(row.asked) for row in rows]
+    width = max(lengths)
+    asked = np.zeros((len(rows), width), dtype=np.int32)  # a shorter one is filled up behind
+    for filled, row in zip(asked, rows, strict=True):
+        filled[: len(row.asked)] = row.asked
+    ids = np.concatenate([np.tile(last, (len(rows), 1)), asked[:, :-1]], axis=1)
+    positions = np.add.outer(past.lengths, np.arange(width))
+    sees = np.empty((*ids.shape, past.width + width), dtype=bool)
     # what fills up a shorter passage is seen by nobody
     sees[..., : past.width] = np.arange(past.width) < np.array(past.lengths)[:, None, None]
-    sees[..., past.width :] = np.tri(len(asked), dtype=bool)
+    sees[..., past.width :] = np.tri(width, dtype=bool)
     with llm.lock, torch.inference_mode():
-        logits = _logits(llm, ids, positions, sees, past, np.arange(len(asked)))
-        found = _log_probabilities(logits.flatten(0, 1), np.tile(asked, len(states)))
-    return found.reshape(len(states), len(asked))
+        logits = _logits(llm, ids, positions, sees, past, np.arange(width))
+        found = _log_probabilities(logits.flatten(0, 1), asked.ravel()).reshape(asked.shape)
+    return [values[:length] for values, length in zip(found, lengths, strict=True)]
 
 
 def _logits(

@@ -18,14 +18,19 @@ from s3_retriever.models.forked import ModelLock
 from s3_retriever.models.hooks import Projections
 from s3_retriever.models.loading import load_pretrained
 from s3_retriever.models.prefix_cache import DEFAULT_BYTES, PrefixCache
-from s3_retriever.models.query_likelihood import question_log_likelihoods
+from s3_retriever.models.query_likelihood import Reading, read_together
 from s3_retriever.models.reading import ProjectionReader
+from s3_retriever.models.rounds import Rounds
 from s3_retriever.models.streaming import PieceStream, text_pieces
 from s3_retriever.models.tokenizing import TextTokenizer
 from s3_retriever.models.weights import bound_model
 from s3_retriever.types import Tokens
 
 __all__ = ["TransformersModel"]
+
+_READINGS = 8
+"""Questions whose readings share passes on an accelerator. On a CPU it is one at a time: eight
+together took 1.0 times the processor time of eight alone, and the first had to wait for all."""
 
 
 class TransformersModel:
@@ -73,6 +78,9 @@ class TransformersModel:
         self.layout: AttentionLayout = layout_of(config)
         self.lock = ModelLock(self.model)
         self.likelihood_cache = PrefixCache(likelihood_cache_bytes)
+        self._readings: Rounds[Reading, np.ndarray] = Rounds(
+            1 if self.device.type == "cpu" else _READINGS
+        )
         self._reader = ProjectionReader(model, self.layout, self.lock)
         self._decoder = Decoder(model, tokenizer, self.lock)
 
@@ -191,7 +199,9 @@ class TransformersModel:
 
     def question_log_likelihoods(self, passages: Sequence[np.ndarray], question: str) -> np.ndarray:
         """See :class:`~s3_retriever.models.base.LikelihoodJudge`."""
-        return question_log_likelihoods(self, passages, question)
+        return self._readings.ask(
+            Reading(passages, question), lambda readings: read_together(self, readings)
+        )
 
     # Answering
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 
 from s3_retriever.models import query_likelihood
 from s3_retriever.models.families import SUPPORTED
-from s3_retriever.models.query_likelihood import question_log_likelihoods
+from s3_retriever.models.query_likelihood import (
+    Reading,
+    question_log_likelihoods,
+    read_together,
+)
+from s3_retriever.models.rounds import Rounds
 from s3_retriever.models.transformers import TransformersModel
 from tests.tiny import TEXT, tiny_llm
 
@@ -49,6 +56,40 @@ def test_packs_do_not_change_values(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(query_likelihood, "_PACK_TOKENS", most)
         alone = question_log_likelihoods(llm, passages, QUESTION)
         np.testing.assert_allclose(together, alone, atol=2e-4)
+
+
+@pytest.mark.parametrize("family", SUPPORTED)
+def test_questions_share_passes(family: str) -> None:
+    """Of unlike lengths, about some of the same passages, and one about nothing."""
+    llm = tiny_llm(family)
+    passages = [llm.tokenize(line).ids for line in TEXT.splitlines()]
+    readings = [
+        Reading(passages, QUESTION),
+        Reading(passages[:2], "Who?"),
+        Reading([], "What is it that nobody wrote a passage about?"),
+        Reading(passages[1:], "What did the keeper of the lighthouse write down every evening?"),
+    ]
+    together = read_together(llm, readings)
+    assert llm.likelihood_cache.n_misses == len(passages)  # each was read once
+    for reading, values in zip(readings, together, strict=True):
+        llm.likelihood_cache.clear()
+        alone = question_log_likelihoods(llm, reading.passages, reading.question)
+        np.testing.assert_allclose(values, alone, atol=2e-4)
+
+
+def test_questions_of_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on an accelerator, where those that wait share passes."""
+    llm = tiny_llm("llama")
+    monkeypatch.setattr(llm, "_readings", Rounds(most=8))
+    passages = [llm.tokenize(line).ids for line in TEXT.splitlines()]
+    questions = [QUESTION, "Who?", "Where did it stand, and for whom?"] * 4
+    with ThreadPoolExecutor(6) as pool:
+        found = list(
+            pool.map(lambda asked: llm.question_log_likelihoods(passages, asked), questions)
+        )
+    for question, values in zip(questions, found, strict=True):
+        alone = question_log_likelihoods(llm, passages, question)
+        np.testing.assert_allclose(values, alone, atol=2e-4)
 
 
 def test_nothing_to_read() -> None:
