@@ -9,7 +9,12 @@ from typing import Annotated, Literal, Optional
 import typer
 
 from s3_retriever.cli.display import errors, visible
-from s3_retriever.cli.opening import open_documents, open_engine, place_of
+from s3_retriever.cli.opening import (
+    bound_torch_caches,
+    open_documents,
+    open_engine,
+    place_of,
+)
 from s3_retriever.cli.options import (
     DeviceOption,
     IndexOption,
@@ -52,6 +57,7 @@ def mcp(
     from s3_retriever.mcp_server.lazy_engine import LazyEngine
 
     tokens = read_tokens(token_file) if token_file else []
+    bound_torch_caches()  # tools run in many threads
     place = place_of(folder, namespace)
     documents = open_documents(place, profile, create=allow_add)
     lazy = LazyEngine(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Place",
+    "bound_torch_caches",
     "existing_manifest",
     "existing_state",
     "open_documents",
@@ -47,6 +48,15 @@ def place_of(given: str, namespace: str | None = None) -> Place:
         return namespace_folder(Path(os.path.expanduser(given)), namespace)  # noqa: PTH111
     url = _url(given)
     return (url.namespace(check_namespace(namespace)) if namespace else url).with_password
+
+
+def bound_torch_caches() -> None:
+    """Have torch keep 64 prepared matrix products a thread, unless the user says how many.
+
+    There is one a shape, in bfloat16 on a CPU; 1,024, torch's default, come to gigabytes in a
+    process whose many threads read texts of all lengths. It has to be said before torch computes.
+    """
+    os.environ.setdefault("LRU_CACHE_CAPACITY", "64")
 
 
 def shown(place: Place) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from s3_retriever.cli.opening import open_engine, place_of
+from s3_retriever.cli.opening import bound_torch_caches, open_engine, place_of
 from s3_retriever.cli.options import DeviceOption, IndexOption, ModelOption, ProfileOption
 from s3_retriever.errors import InputError
 from s3_retriever.quoting import brief
@@ -48,9 +48,7 @@ def serve(
     if tokens is None and not is_loopback(host):
         raise InputError(f"{brief(host)} can be reached by others: give --token-file, too")
     n = max(1, (os.cpu_count() or 1) // 2) if processes is None else processes
-    # torch keeps this many prepared matrix products (one a shape, in bfloat16 on a CPU) in each
-    # thread; 1024, its default, come to gigabytes where many threads read texts of all lengths
-    os.environ.setdefault("LRU_CACHE_CAPACITY", "64")
+    bound_torch_caches()
     settings = ServerSettings(cors=tuple(cors or ()), search_processes=n)
     engine = open_engine(place_of(folder), profile, model, device, create=True)
     from s3_retriever.server.app import create_app
