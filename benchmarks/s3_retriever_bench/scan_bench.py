@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from s3_retriever.encoding.chunk_reader import ChunkReader
 from s3_retriever.encoding.chunks import chunks_of
+from s3_retriever.encoding.codes import code_batch
 from s3_retriever.encoding.scanner import Scanner
 from s3_retriever.errors import InputError
 from s3_retriever.models.transformers import TransformersModel
@@ -50,6 +54,7 @@ def bench_scan(
 
     Returns:
         ``scan_tokens_per_s``, ``prefill_tokens_per_s`` (medians), ``ratio`` (first over second),
+        ``coding_share`` (what the autoencoders and the copy take of a scan's seconds),
         ``peak_memory_bytes`` (by document length; above what was allocated before), ``memory``
         (what is measured), ``device``, ``profile``, ``last_layer``, ``n_layers`` and the settings.
 
@@ -62,11 +67,13 @@ def bench_scan(
     scanner = Scanner(llm, profile, settings)
     document = _document(llm, text, tokens)
     n = len(llm.tokenize(document.text))
-    scans, prefills = [], []
+    scans, prefills, shares = [], [], []
     for run in range(repeats + 1):
         scan_seconds = _timed(llm, lambda: list(scanner.scan([document])))
         prefill_seconds = _timed(llm, lambda: _prefill(llm, document, settings))
+        coding_seconds = _coding_seconds(llm, profile, document, settings)
         if run:  # the first warms up
+            shares.append(coding_seconds / scan_seconds)
             scans.append(n / scan_seconds)
             prefills.append(n / prefill_seconds)
     peaks = {}
@@ -81,6 +88,7 @@ def bench_scan(
         "scan_tokens_per_s": round(scan, 1),
         "prefill_tokens_per_s": round(prefill, 1),
         "ratio": round(scan / prefill, 3),
+        "coding_share": round(statistics.median(shares), 4),
         "runs": {
             "scan": [round(v, 1) for v in scans],
             "prefill": [round(v, 1) for v in prefills],
@@ -114,6 +122,27 @@ def _document(llm: TransformersModel, text: str, tokens: int) -> Document:
     while len(found := llm.tokenize(repeated)) < tokens:
         repeated += "\n\n" + repeated
     return Document("bench", repeated[: int(found.ends[tokens - 1])])
+
+
+def _coding_seconds(
+    llm: TransformersModel, profile: Profile, document: Document, settings: ScanSettings
+) -> float:
+    """Seconds that the codes of a document take, without the passes that read its keys."""
+    card = profile.card
+    reader = ChunkReader(llm, card.chunk_prefix, bos=card.bos, chunk_tokens=settings.chunk_tokens)
+    ids = llm.tokenize(document.text).ids
+    per_batch = max(1, settings.batch_tokens // (reader.chunk_tokens + len(reader.prefix)))
+    seconds = 0.0
+    bounds = reader.chunks(len(ids))
+    for first in range(0, len(bounds), per_batch):
+        chunks = [ids[start:end] for start, end in bounds[first : first + per_batch]]
+        keys = reader.read(chunks, profile.layers)
+        seconds += _timed(llm, partial(_code, profile, keys))
+    return seconds
+
+
+def _code(profile: Profile, keys: Mapping[int, Sequence[Tensor]]) -> None:
+    code_batch(profile, keys).take()
 
 
 def _prefill(llm: TransformersModel, document: Document, settings: ScanSettings) -> None:

@@ -11,19 +11,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from s3_retriever.encoding.chunk_reader import ChunkReader
 from s3_retriever.encoding.chunks import batches, rounds
+from s3_retriever.encoding.codes import Coded, code_batch, id_dtype
 from s3_retriever.models.base import KeyReader
-from s3_retriever.profiles.autoencoder import TopKSae
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.settings import ScanSettings
 from s3_retriever.text import find_bounds, language_of
 from s3_retriever.types import Document, EncodedDocument, Tokens
 
-__all__ = ["Scanner", "code_keys", "id_dtype"]
+__all__ = ["Scanner"]
 
 
 @dataclass(frozen=True)
@@ -47,11 +45,6 @@ class _Chunk(NamedTuple):
     def characters(self) -> int:
         tokens = self.of.tokens
         return int(tokens.ends[self.end - 1]) - int(tokens.starts[self.start])
-
-
-def id_dtype(n_latents: int) -> np.dtype[np.uint16] | np.dtype[np.uint32]:
-    """The smallest unsigned type that holds every latent's number."""
-    return np.dtype(np.uint16) if n_latents <= 1 << 16 else np.dtype(np.uint32)
 
 
 class Scanner:
@@ -90,8 +83,8 @@ class Scanner:
         Args:
             documents: taken lazily, a round (see :func:`~s3_retriever.encoding.chunks.rounds`) at
                 a time.
-            on_progress: called after each forward pass with the tokens and the characters that
-                were coded in it.
+            on_progress: called for each forward pass, once its codes are on the host, with its
+                tokens and characters.
         """
         for together in rounds(documents, self._settings.batch_tokens):
             yield from self.scan_round(together, on_progress=on_progress)
@@ -132,37 +125,28 @@ class Scanner:
 
     def _read(self, work: Sequence[_Chunk], on_progress: Callable[[int, int], None]) -> None:
         lengths = [len(self._reader.prefix) + c.end - c.start for c in work]
+        on_its_way: tuple[list[_Chunk], Coded] | None = None
         for group in batches(lengths, self._settings.batch_tokens):
             chunks = [work[i] for i in group]
             ids = [c.of.tokens.ids[c.start : c.end] for c in chunks]
-            found = self._reader.read(ids, self._profile.layers)
-            for index, hookpoint in enumerate(self._profile.card.hookpoints):
-                for keys, chunk in zip(found[hookpoint.layer], chunks, strict=True):
-                    self._encode(index, keys[:, list(hookpoint.kv_heads)].flatten(1), chunk)
-            on_progress(sum(c.end - c.start for c in chunks), sum(c.characters for c in chunks))
-
-    def _encode(self, index: int, keys: Tensor, chunk: _Chunk) -> None:
-        """Code ``keys`` ``(n, d_in)`` and keep the codes on the host."""
-        scale = self._profile.card.hookpoints[index].activation_scale
-        sae = self._profile.on(keys.device).saes[index]
-        ids, steps = code_keys(sae, keys, scale)
-        chunk.of.ids[chunk.start : chunk.end, index] = ids
-        chunk.of.activations[chunk.start : chunk.end, index] = steps
+            coded = code_batch(self._profile, self._reader.read(ids, self._profile.layers))
+            # on a GPU this batch has only been asked for: meanwhile the last one is put away
+            if on_its_way is not None:
+                _put_away(*on_its_way, on_progress)
+            on_its_way = chunks, coded
+        if on_its_way is not None:
+            _put_away(*on_its_way, on_progress)
 
 
-def code_keys(sae: TopKSae, keys: Tensor, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """The codes of keys as an index stores them.
-
-    Args:
-        sae: the hookpoint's autoencoder, where the keys are.
-        keys: ``(n, d_in)``.
-        scale: activation of one step.
-
-    Returns:
-        ids ``(n, k)`` int64, strongest first, and steps ``(n, k)`` uint8; at a step
-        of 0 the feature is off.
-    """
-    with torch.inference_mode():
-        codes = sae.encode(keys.float())
-        steps = (codes.activations / scale).round_().clamp_(0, 255)
-    return codes.ids.cpu().numpy(), steps.byte().cpu().numpy()
+def _put_away(
+    chunks: Sequence[_Chunk], coded: Coded, on_progress: Callable[[int, int], None]
+) -> None:
+    """Give each document its codes."""
+    ids, steps = coded.take()
+    start = 0
+    for chunk in chunks:
+        end = start + chunk.end - chunk.start
+        chunk.of.ids[chunk.start : chunk.end] = ids[start:end]
+        chunk.of.activations[chunk.start : chunk.end] = steps[start:end]
+        start = end
+    on_progress(start, sum(chunk.characters for chunk in chunks))

@@ -128,6 +128,7 @@ def test_bench_scan_measures_both(engine: Engine) -> None:
     assert set(result["peak_memory_bytes"]) == {"200", "400"}
     assert result["tokens"] == pytest.approx(200, abs=3)
     assert result["last_layer"] == 18
+    assert 0 < result["coding_share"] < 1
     with pytest.raises(InputError):
         bench_scan(engine.llm, engine.profile, CONTEXT, tokens=0)
 

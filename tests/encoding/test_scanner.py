@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from s3_retriever.encoding.scanner import Scanner, id_dtype
+from s3_retriever.encoding.codes import id_dtype
+from s3_retriever.encoding.scanner import Scanner
 from s3_retriever.errors import ProfileError
 from s3_retriever.models.transformers import TransformersModel
 from s3_retriever.profiles.autoencoder import TopKSae
@@ -149,12 +150,12 @@ def test_the_profiles_autoencoders_stay_where_they_are(
 
     used: list[TopKSae] = []
 
-    def no_codes(sae: TopKSae, keys: Tensor, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    def no_codes(sae: TopKSae, keys: Tensor, scale: float) -> tuple[Tensor, Tensor]:
         used.append(sae)
         assert {p.device for p in sae.parameters()} == {keys.device}
-        return np.zeros((len(keys), 4)), np.zeros((len(keys), 4))
+        return torch.zeros(len(keys), 4), torch.zeros(len(keys), 4, dtype=torch.uint8)
 
-    monkeypatch.setattr("s3_retriever.encoding.scanner.code_keys", no_codes)
+    monkeypatch.setattr("s3_retriever.encoding.codes.code_keys", no_codes)
     before = [(p, p.data_ptr(), p.device) for sae in profile.saes for p in sae.parameters()]
     llm = Elsewhere(tiny.model, tiny.tokenizer, tiny.name)
     done = scan(llm, profile, DOCUMENTS)

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from s3_retriever.encoding.chunks import chunks_of
-from s3_retriever.encoding.scanner import code_keys, id_dtype
+from s3_retriever.encoding.codes import code_keys, id_dtype
 from s3_retriever.engine import Engine
 from s3_retriever.labels.bootstrap import bootstrap
 from s3_retriever.labels.collections import Collection, Place
@@ -229,7 +229,7 @@ def _read(engine: Engine, tokens: Tokens, size: int, prefix: str) -> _Reading:
     steps = np.zeros(ids.shape, dtype=np.uint8)
     for number, (sae, hookpoint) in enumerate(zip(profile.saes, card.hookpoints, strict=True)):
         codes = code_keys(sae, keys[number].to(llm.device), hookpoint.activation_scale)
-        ids[:, number], steps[:, number] = codes
+        ids[:, number], steps[:, number] = (part.cpu().numpy() for part in codes)
     length = np.concatenate([chunk[n_before:] for chunk in norms])
     sinks = length > MASSIVE * np.median(length)
     for start, _ in chunks_of(len(tokens), size):

@@ -58,7 +58,8 @@ def scan(
         f"scan {result['scan_tokens_per_s']:,.0f} tokens/s, "
         f"prefill {result['prefill_tokens_per_s']:,.0f} tokens/s: "
         f"{result['ratio']:.2f} times as fast, ending at layer {result['last_layer']} of "
-        f"{result['n_layers']} on {result['device']} ({result['dtype']})",
+        f"{result['n_layers']} on {result['device']} ({result['dtype']}); "
+        f"{result['coding_share']:.1%} of a scan is the autoencoders",
         soft_wrap=True,
     )
     for length, peak in result["peak_memory_bytes"].items():
