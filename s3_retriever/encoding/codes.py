@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from s3_retriever.encoding.fastest import fastest
 from s3_retriever.profiles.autoencoder import TopKSae
 from s3_retriever.profiles.profile import Profile
 
@@ -73,7 +74,8 @@ def code_batch(profile: Profile, keys: Mapping[int, Sequence[Tensor]]) -> Coded:
         heads = list(hookpoint.kv_heads)
         rows = torch.cat([chunk[:, heads].flatten(1) for chunk in keys[hookpoint.layer]])
         sae = profile.on(rows.device).saes[index]
-        ids, steps = code_keys(sae, rows, hookpoint.activation_scale)
+        scale = hookpoint.activation_scale
+        ids, steps = fastest(code_keys, sae, rows, scale)(sae, rows, scale)
         parts.append(torch.cat([ids.int().view(torch.uint8), steps], dim=-1))
     return Coded(torch.stack(parts, dim=1))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from s3_retriever.cli.app import make_app
 from s3_retriever_bench.cli.abstention import abstention
 from s3_retriever_bench.cli.analyses import ANALYSES
+from s3_retriever_bench.cli.encode import encode
 from s3_retriever_bench.cli.longbench import longbench
 from s3_retriever_bench.cli.record import record
 from s3_retriever_bench.cli.retrieval import retrieval, stages
@@ -23,6 +24,7 @@ app = make_app(
         longbench,
         *ANALYSES,
         scan,
+        encode,
         workers,
         reading,
         index,
