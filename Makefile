@@ -1,14 +1,15 @@
 # Everything runs in .venv, made on first use.
-# make demo | test | test-slow | test-gpu | notebooks | lint | release | clean
+# make demo | test | test-slow | test-gpu | notebooks | docs | lint | release | clean
 
 PYTHON ?= python3
 # tests run in so many processes, each with a model of its own in memory
 PROCESSES ?= 2
 BIN := .venv/bin
+PORT ?= 8000
 INSTALLED := .venv/.installed
 PARTS := benchmarks integrations/langchain integrations/llama_index
 
-.PHONY: demo test test-slow test-gpu notebooks lint release clean
+.PHONY: demo test test-slow test-gpu notebooks docs lint release clean
 
 demo: $(INSTALLED)
 	$(BIN)/s3-retriever demo $(ARGS)
@@ -24,6 +25,11 @@ test-gpu: $(INSTALLED)
 
 notebooks: $(INSTALLED)
 	$(BIN)/pytest --nbmake --nbmake-timeout=600 notebooks $(ARGS)
+
+# the site: built strictly, then served on this machine; its authors' notice is not ours
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	cd site && ../$(BIN)/python -m http.server --bind 127.0.0.1 $(PORT)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -45,4 +51,4 @@ $(INSTALLED): pyproject.toml $(addsuffix /pyproject.toml,$(PARTS)) constraints.t
 	touch $@
 
 clean:
-	rm -rf .venv .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv site .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
