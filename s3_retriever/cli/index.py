@@ -48,7 +48,9 @@ __all__ = ["add_with_bar", "index"]
 def index(
     paths: Annotated[
         list[Path],
-        typer.Argument(help=f"Files and folders: {' '.join(suffixes())}"),
+        typer.Argument(
+            help="Files and folders: text, HTML, PDF, Word, PowerPoint, EPUB, mail, tables, code."
+        ),
     ],
     folder: IndexOption,
     root: Annotated[
@@ -82,6 +84,10 @@ def index(
     skipped = {**files.skipped, **changes.refused}
     for path, reason in skipped.items():
         errors.print(Text(f"skipped {brief(path)}: {reason}", "yellow"), soft_wrap=True)
+    for path, note in files.notes.items():
+        errors.print(Text(f"note {brief(path)}: {note}", "yellow"), soft_wrap=True)
+    for path, kind in files.passed_over.items():
+        errors.print(Text(f"left alone {brief(path)}: {kind}", "dim"), soft_wrap=True)
     if not (changes.documents or changes.removed):
         if prune and before and not skipped:
             _say(f"{brief(where)}: nothing is gone, and there is nothing to add")
@@ -94,7 +100,7 @@ def index(
         n = len(changes.superfluous)
         note = f"{n} documents of files that are gone, or stand twice; --prune removes them"
         errors.print(Text(note, "yellow"), soft_wrap=True)
-    others = f" ({files.passed_over} of other kinds left alone)" if files.passed_over else ""
+    others = f" ({len(files.passed_over)} left alone)" if files.passed_over else ""
     if dry_run:
         there = open_documents(place, profile) if before else None
         _show_what_would_happen(where, changes, before, there, len(skipped), others)
