@@ -25,7 +25,7 @@ from s3_retriever.readers.files import read_content
 
 matplotlib.use("pdf")
 
-WORDS = ("the", "mill", "harbour", "old", "stone", "wheel", "water", "was", "built", "price", "year")
+WORDS = ("the", "mill", "harbour", "old", "stone", "wheel", "water", "was", "built", "price")
 
 
 def prose(n: int) -> str:

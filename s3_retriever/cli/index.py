@@ -33,7 +33,7 @@ from s3_retriever.cli.options import (
 )
 from s3_retriever.errors import InputError
 from s3_retriever.quoting import brief, one_line
-from s3_retriever.readers import FileChanges, changes_of, read_files, suffixes
+from s3_retriever.readers import FileChanges, changes_of, read_files
 from s3_retriever.types import Document, Metadata
 from s3_retriever.validation import sort_out
 
@@ -44,13 +44,13 @@ if TYPE_CHECKING:
 
 __all__ = ["add_with_bar", "index"]
 
+_KINDS = "text, HTML, PDF, Word, PowerPoint, EPUB, mail, CSV, JSON, code"
+
 
 def index(
     paths: Annotated[
         list[Path],
-        typer.Argument(
-            help="Files and folders: text, HTML, PDF, Word, PowerPoint, EPUB, mail, tables, code."
-        ),
+        typer.Argument(help=f"Files and folders: {_KINDS}."),
     ],
     folder: IndexOption,
     root: Annotated[
@@ -94,7 +94,7 @@ def index(
             return
         raise InputError(
             f"nothing to index in {', '.join(map(brief, paths))}; "
-            f"kinds of files that can be read: {' '.join(suffixes())}"
+            f"kinds of files that can be read: {_KINDS}"
         )
     if changes.superfluous:
         n = len(changes.superfluous)
