@@ -244,5 +244,5 @@ def _id(note: Any) -> str:
     return said if re.fullmatch("[0-9]{1,6}", said) else "?"
 
 
-READER = Reader((".docx", ".docm", ".dotx"), _read)
+READER = Reader((".docx",), _read)
 """Headings as in Markdown, tables as rows, items of lists, footnotes, text boxes."""

@@ -25,15 +25,16 @@ def _read(data: bytes) -> Content:
             raise UnreadableError("it is a zip archive, but no EPUB")
         title, names = _spine(archive)
         secret = _encrypted(archive)
-        texts = []
+        chapters = []
         for name in names:
             if name in secret:
                 raise UnreadableError(f"its chapter {brief(name)} is encrypted (DRM)")
-            texts.append(page_content(archive.read(name)).text)
-    text = "\n\n".join(filter(None, texts))
+            chapters.append(page_content(archive.read(name)))
+    text = "\n\n".join(chapter.text for chapter in chapters if chapter.text)
     if not text:
         raise UnreadableError("it holds no text, perhaps only pictures")
-    return Content(text, title)
+    guessed = next((chapter for chapter in chapters if chapter.note), Content(""))
+    return Content(text, title, guessed.metadata, guessed.note)
 
 
 def _spine(archive: zipfile.ZipFile) -> tuple[str | None, list[str]]:

@@ -49,8 +49,8 @@ def _blocks(shapes: Any, skipped: int | None) -> Iterator[str]:
         shape = todo.pop()
         if hasattr(shape, "shapes"):  # a group
             todo += reversed(list(shape.shapes))
-        elif shape.shape_id == skipped:
-            skipped = None
+        elif shape.shape_id == skipped or _is_furniture(shape):
+            continue
         elif getattr(shape, "has_table", False):
             rows = (row_line(cell.text for cell in row.cells) for row in shape.table.rows)
             yield "\n".join(filter(None, rows))
@@ -58,6 +58,14 @@ def _blocks(shapes: Any, skipped: int | None) -> Iterator[str]:
             yield _lines(shape.chart.chart_title.text_frame)
         elif shape.has_text_frame:
             yield _lines(shape.text_frame)
+
+
+def _is_furniture(shape: Any) -> bool:
+    """Whether it is the number, the date or the footer that every slide has."""
+    from pptx.enum.shapes import PP_PLACEHOLDER as KINDS
+
+    furniture = (KINDS.SLIDE_NUMBER, KINDS.DATE, KINDS.FOOTER)
+    return shape.is_placeholder and shape.placeholder_format.type in furniture
 
 
 def _lines(frame: Any) -> str:
@@ -70,5 +78,5 @@ def _lines(frame: Any) -> str:
     return "\n".join(lines).strip()
 
 
-READER = Reader((".pptx", ".pptm", ".ppsx"), _read)
+READER = Reader((".pptx", ".pptm"), _read)
 """Titles of slides as headings, tables as rows, notes; a slide is a page."""

@@ -81,3 +81,12 @@ def test_entities_are_not_expanded(tmp_path: Path) -> None:
     package = PACKAGE.replace("<package", bomb + "<package").replace("The mill", "&b;")
     (document,) = read_files([book(tmp_path, **{"OEBPS__book.opf": package})]).documents
     assert "boom" not in document.metadata["title"]
+
+
+def test_a_guessed_encoding_is_told(tmp_path: Path) -> None:
+    path = book(tmp_path, **{"OEBPS__text/one.xhtml": None})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("OEBPS/text/one.xhtml", "<p>Grüße aus Köln</p>".encode("latin-1"))
+    files = read_files([path])
+    assert files.documents[0].text.startswith("Grüße aus Köln")
+    assert files.documents[0].metadata["encoding"] == "windows-1252" and files.notes

@@ -9,11 +9,12 @@ import pptx
 import pytest
 from pptx.chart.data import CategoryChartData
 from pptx.enum.chart import XL_CHART_TYPE
+from pptx.enum.shapes import PP_PLACEHOLDER as PP
 from pptx.util import Inches
 
 from s3_retriever.pages import page_of
 from s3_retriever.readers import read_files
-from tests.readers.files import reason
+from tests.readers.files import read_one, reason, rezipped
 
 BOX = (Inches(1), Inches(1), Inches(3), Inches(2))
 
@@ -63,6 +64,30 @@ def test_a_slide_is_a_page(slides: Path) -> None:
     (document,) = read_files([slides]).documents
     at = {word: document.text.index(word) for word in ("mill", "hello", "Costs", "Shares")}
     assert [page_of(document.metadata, at[word]) for word in at] == [1, 1, 3, 3]
+
+
+def test_with_macros(slides: Path) -> None:
+    main, macros = (
+        "vnd.openxmlformats-officedocument.presentationml.presentation.main",
+        "vnd.ms-powerpoint.presentation.macroEnabled.main",
+    )
+    path = slides.with_suffix(".pptm")
+    path.write_bytes(rezipped(slides.read_bytes(), {}, {"[Content_Types].xml": (main, macros)}))
+    assert read_one(path) == read_one(slides)
+
+
+def test_what_every_slide_has_is_left_out(tmp_path: Path) -> None:
+    file = pptx.Presentation()
+    slide = file.slides.add_slide(file.slide_layouts[5])
+    slide.shapes.title.text = "Title"
+    for layout in slide.slide_layout.placeholders:
+        if layout.placeholder_format.type in (PP.DATE, PP.FOOTER, PP.SLIDE_NUMBER):
+            slide.shapes.clone_placeholder(layout)
+    for shape in list(slide.placeholders)[1:]:
+        shape.text_frame.text = "Again"
+    assert len(slide.placeholders) == 4
+    file.save(tmp_path / "a.pptx")
+    assert read_one(tmp_path / "a.pptx") == "# Title"
 
 
 def test_no_text(tmp_path: Path) -> None:
