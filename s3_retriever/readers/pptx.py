@@ -30,8 +30,8 @@ def _read(data: bytes) -> Content:
             name = " ".join(heading.text_frame.text.split()) if heading is not None else ""
             title = title or name
             blocks = [f"# {name}"] if name else []
-            skipped = None if heading is None else heading.shape_id
-            blocks += filter(None, _blocks(slide.shapes, skipped))
+            said_already = None if heading is None else heading.element
+            blocks += filter(None, _blocks(slide.shapes, said_already))
             notes = slide.notes_slide.notes_text_frame if slide.has_notes_slide else None
             if notes is not None and (said := _lines(notes)):
                 blocks.append(f"Notes: {said}")
@@ -42,14 +42,14 @@ def _read(data: bytes) -> Content:
     return Content(text, title or None, {PAGE_STARTS: starts})
 
 
-def _blocks(shapes: Any, skipped: int | None) -> Iterator[str]:
-    """The text of shapes, those of groups too; the title has been said."""
+def _blocks(shapes: Any, title: Any) -> Iterator[str]:
+    """The text of shapes, those of groups too; the title's element has been said."""
     todo = list(reversed(list(shapes)))
     while todo:
         shape = todo.pop()
         if hasattr(shape, "shapes"):  # a group
             todo += reversed(list(shape.shapes))
-        elif shape.shape_id == skipped or _is_furniture(shape):
+        elif shape.element is title or _is_furniture(shape):  # ids of shapes may stand twice
             continue
         elif getattr(shape, "has_table", False):
             rows = (row_line(cell.text for cell in row.cells) for row in shape.table.rows)

@@ -90,6 +90,17 @@ def test_what_every_slide_has_is_left_out(tmp_path: Path) -> None:
     assert read_one(tmp_path / "a.pptx") == "# Title"
 
 
+def test_a_shape_with_the_titles_number_is_kept(tmp_path: Path) -> None:
+    file = pptx.Presentation()
+    slide = file.slides.add_slide(file.slide_layouts[5])
+    slide.shapes.title.text = "Title"
+    box = slide.shapes.add_textbox(*BOX)
+    box.text_frame.text = "Text"
+    box.element.nvSpPr.cNvPr.set("id", str(slide.shapes.title.shape_id))
+    file.save(tmp_path / "a.pptx")
+    assert read_one(tmp_path / "a.pptx") == "# Title\n\nText"
+
+
 def test_no_text(tmp_path: Path) -> None:
     file, data = pptx.Presentation(), io.BytesIO()
     file.slides.add_slide(file.slide_layouts[6])

@@ -83,3 +83,11 @@ def test_records_and_code_are_kept_exactly(tmp_path: Path, suffix: str) -> None:
     (document,) = read_files([tmp_path]).documents
     assert document.text == data
     assert document.metadata["title"] == f"a{suffix}"
+
+
+def test_units_of_a_table_of_two_columns_are_rows() -> None:
+    said = "a stone wheel, four metres across, which the river turned in winter"
+    rows = "".join(f"<tr><td>{year}<td>{said}" for year in range(1800, 1810))
+    text = read_content(f"<table>{rows}</table>".encode(), ".html").text
+    units = [unit.at for section in sections_of(text, "en") for unit in section.units]
+    assert units == [0, *(at + 1 for at, sign in enumerate(text) if sign == "\n")]
