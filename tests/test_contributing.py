@@ -120,13 +120,13 @@ def test_a_search_engine(engine: Engine) -> None:
 
 
 def test_a_reader(tmp_path: Path) -> None:
-    (tmp_path / "oil.csv").write_text('year,price\n1973,"1,5"\n')
-    (tmp_path / "odd.csv").write_bytes(b"\xff")
-    assert read_files([tmp_path]).passed_over == 2
+    (tmp_path / "oil.dat").write_text('year,price\n1973,"1,5"\n')
+    (tmp_path / "odd.dat").write_bytes(b"\xff")
+    assert len(read_files([tmp_path]).passed_over) == 2
     follow("Add a reader")
     files = read_files([tmp_path], root=tmp_path)
-    assert [(d.id, d.text) for d in files.documents] == [("oil.csv", "year\tprice\n1973\t1,5")]
-    assert "save it as UTF-8" in files.skipped[str(tmp_path / "odd.csv")]
+    assert [(d.id, d.text) for d in files.documents] == [("oil.dat", "year\tprice\n1973\t1,5")]
+    assert "save it as UTF-8" in files.skipped[str(tmp_path / "odd.dat")]
 
 
 def test_every_recipe_is_followed() -> None:

@@ -49,7 +49,7 @@ RECORDS = [
     ),
     WhyNot("mill", "It is out of budget.", 3, 64, None, ("old",)),
     Abstention(0.5, 0.9, 0.8),
-    FilesRead((DOCUMENT,), {"b.pdf": "it is broken"}, 2),
+    FilesRead((DOCUMENT,), {"b.pdf": "it is broken"}, {"c.png": "no reader takes .png"}),
     FileChanges({"old": "new"}, (DOCUMENT,), ("gone",), {"c.md": "its id is taken"}),
     Imported(("a",), ("b",)),
     Compaction((3, 1), (300, 100)),

@@ -20,6 +20,7 @@ from rich.progress import Progress
 from rich.text import Text
 
 from s3_retriever import progress
+from s3_retriever.pages import PAGE_LABEL
 from s3_retriever.quoting import brief
 from s3_retriever.types import Answer, Span
 
@@ -89,7 +90,7 @@ def span_panels(spans: Iterable[Span]) -> RenderableType:
     panels = [
         Panel(
             _highlighted(span),
-            title=Text(f"{number}  {brief(span.id)}", "bold"),
+            title=Text(f"{number}  {_place(span)}", "bold"),
             title_align="left",
             subtitle=Text(_scores(span), "dim"),
             subtitle_align="right",
@@ -135,7 +136,7 @@ def answer_sources(answer: Answer) -> RenderableType:
     for number, span in enumerate(answer.spans, start=1):
         if span in answer.citations:
             excerpt = Text(_clipped(visible(span.text), 2 * (console.width - 4)), "dim")
-            lines.append(Text(f"[{number}] {brief(span.id)}"))
+            lines.append(Text(f"[{number}] {_place(span)}"))
             lines.append(Padding(excerpt, (0, 0, 0, 4)))
     return Group(*lines)
 
@@ -148,6 +149,12 @@ def _clipped(text: str, cells: int) -> str:
     if cell_len(line) <= cells:
         return line
     return line[: fitting_end(line, len(set_cell_size(line, cells - 2)))] + "…"
+
+
+def _place(span: Span) -> str:
+    """A span's id, and its pages where its document has some."""
+    label = span.metadata.get(PAGE_LABEL)
+    return f"{brief(span.id)}, p. {brief(label)}" if label else brief(span.id)
 
 
 def _scores(span: Span) -> str:

@@ -33,7 +33,7 @@ from s3_retriever.cli.options import (
 )
 from s3_retriever.errors import InputError
 from s3_retriever.quoting import brief, one_line
-from s3_retriever.readers import FileChanges, changes_of, read_files, suffixes
+from s3_retriever.readers import FileChanges, changes_of, read_files
 from s3_retriever.types import Document, Metadata
 from s3_retriever.validation import sort_out
 
@@ -44,11 +44,13 @@ if TYPE_CHECKING:
 
 __all__ = ["add_with_bar", "index"]
 
+_KINDS = "text, HTML, PDF, Word, PowerPoint, EPUB, mail, CSV, JSON, code"
+
 
 def index(
     paths: Annotated[
         list[Path],
-        typer.Argument(help=f"Files and folders: {' '.join(suffixes())}"),
+        typer.Argument(help=f"Files and folders: {_KINDS}."),
     ],
     folder: IndexOption,
     root: Annotated[
@@ -82,19 +84,23 @@ def index(
     skipped = {**files.skipped, **changes.refused}
     for path, reason in skipped.items():
         errors.print(Text(f"skipped {brief(path)}: {reason}", "yellow"), soft_wrap=True)
+    for path, note in files.notes.items():
+        errors.print(Text(f"note {brief(path)}: {note}", "yellow"), soft_wrap=True)
+    for path, kind in files.passed_over.items():
+        errors.print(Text(f"left alone {brief(path)}: {kind}", "dim"), soft_wrap=True)
     if not (changes.documents or changes.removed):
         if prune and before and not skipped:
             _say(f"{brief(where)}: nothing is gone, and there is nothing to add")
             return
         raise InputError(
             f"nothing to index in {', '.join(map(brief, paths))}; "
-            f"kinds of files that can be read: {' '.join(suffixes())}"
+            f"kinds of files that can be read: {_KINDS}"
         )
     if changes.superfluous:
         n = len(changes.superfluous)
         note = f"{n} documents of files that are gone, or stand twice; --prune removes them"
         errors.print(Text(note, "yellow"), soft_wrap=True)
-    others = f" ({files.passed_over} of other kinds left alone)" if files.passed_over else ""
+    others = f" ({len(files.passed_over)} left alone)" if files.passed_over else ""
     if dry_run:
         there = open_documents(place, profile) if before else None
         _show_what_would_happen(where, changes, before, there, len(skipped), others)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["Content", "Reader", "UnreadableError"]
 
@@ -15,6 +16,10 @@ class Content:
     text: str
     title: str | None = None
     """Where the file has one; its name stands in for it."""
+    metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What else the document is to have, :data:`~s3_retriever.pages.PAGE_STARTS` say."""
+    note: str | None = None
+    """One phrase on how it was read, where that may be wrong."""
 
 
 class UnreadableError(Exception):

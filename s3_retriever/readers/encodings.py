@@ -60,7 +60,7 @@ _LIKELY = [
 """What pages without a label are in; of those that a text shows equally the first, which for most
 letters is what browsers take it for."""
 _SAMPLE = 1 << 18
-"""Bytes that are looked at, up to a tag: no letter is cut there in any of these encodings."""
+"""Bytes that are looked at, up to a tag or a line: no encoding has a letter across it."""
 _ODD = re.compile("[\uff61-\uff9f\u05b0-\u05c7]")
 """Half-width kana and vowel points: what bytes of others look like as Japanese or Hebrew."""
 
@@ -119,22 +119,27 @@ def _decoded(data: bytes, codec: str) -> str:
     return codecs.charmap_decode(data, "strict", "".join(table).replace("\ufffd", "\ufffe"))[0]
 
 
-def by_look(data: bytes) -> str | None:
-    """Text of bytes without mark and label that are not UTF-8; ``None`` where none will do.
+def by_look(data: bytes) -> tuple[str, str] | None:
+    """Text of bytes without mark and label that are not UTF-8, and what it seems to be in.
 
     Frequencies of letters tell one encoding from another (`charset-normalizer`), and where they
     do not, it is windows-1252, as for browsers.
 
+    Returns:
+        ``None`` where no encoding will do.
+
     Example:
         >>> by_look("Дома стоят у порта.".encode("koi8-r"))
-        'Дома стоят у порта.'
+        ('Дома стоят у порта.', 'koi8-r')
     """
     wide = {b"<\x00": "utf-16-le", b"\x00<": "utf-16-be"}.get(data[:2])
     if not wide and (b"\x00" in data or _is_broken_utf8(data)):
         return None
     from charset_normalizer import CharsetMatch, from_bytes
 
-    sample = data if len(data) <= _SAMPLE else data[:_SAMPLE].rpartition(b"<")[0]
+    sample = data
+    if len(data) > _SAMPLE:
+        sample = data[: max(data.rfind(b"<", 0, _SAMPLE), data.rfind(b"\n", 0, _SAMPLE), 0)]
     matches: Iterable[CharsetMatch] = () if wide else from_bytes(sample, cp_isolation=_LIKELY)
     found = [match for match in matches if len(_ODD.findall(str(match))) < 3]
     equal = {  # several encodings can give the same text
@@ -143,8 +148,10 @@ def by_look(data: bytes) -> str | None:
         for codec in match.could_be_from_charset
     }
     best = min(equal, key=lambda codec: equal[codec], default=_LIKELY[0])
+    codec = wide or best
     try:
-        return _decoded(data, wide or best)
+        name = re.sub(r"^cp(125\d|874)$", r"windows-\1", codec).replace("_", "-")
+        return _decoded(data, codec), name
     except UnicodeDecodeError:
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import mimetypes
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +26,7 @@ __all__ = ["FilesRead", "absolute_path", "read_content", "read_files", "storable
 
 _ODD_NAME = re.compile("[^/]*[\ud800-\udfff][^/]*")
 
+_KINDS = mimetypes.MimeTypes()  # Python's own table, whatever the machine has in others
 logger = logging.getLogger(__name__)
 
 _MAX_BYTES = 1 << 30
@@ -39,11 +41,13 @@ class FilesRead:
     """One a file, in the order of the paths, sorted within a folder."""
     skipped: Mapping[str, str] = field(hash=False)
     """Files that could not be used: the reason, and what to do about it, by path."""
-    passed_over: int
-    """Files in folders that no reader takes."""
+    passed_over: Mapping[str, str] = field(hash=False)
+    """Files in folders that no reader takes, and hidden folders: what they are, by path."""
     twins: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Paths that lead to a file which is read by another path already, and that path; they are in
     ``skipped`` too."""
+    notes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """How a file was read, where that may be wrong (an encoding that was guessed), by path."""
 
 
 def read_files(
@@ -54,13 +58,14 @@ def read_files(
     A document's id is its file's absolute path (``/home/lena/notes/start.md``), or with ``root``
     its path below that folder (``start.md``): never does it depend on what else is read, so two
     files have two ids. Its metadata are the absolute ``path`` and a ``title``: the first heading,
-    the page's title, or the file's name. Plain text stays exactly as it is in the file, line ends
-    included, but for a byte order mark.
+    the page's title, or the file's name; ``page_starts`` where it has pages
+    (:mod:`s3_retriever.pages`) and ``encoding`` where that was guessed. Plain text stays exactly as
+    it is in the file, line ends included, but for a byte order mark.
 
-    A file given by name whose suffix no reader knows is read as UTF-8 text. Hidden folders
-    (``.git``) are left alone, and links that lead out of a given folder are not followed. A file
-    that several paths lead to, by links, is one document: under its own path if that is among
-    them, else under the first. One path alone is a list of one.
+    A file given by name whose suffix no reader knows is read as text. Hidden folders (``.git``)
+    and files of other kinds are left alone, and named; links that lead out of a given folder are
+    not followed. A file that several paths lead to, by links, is one document: under its own path
+    if that is among them, else under the first. One path alone is a list of one.
 
     Args:
         paths: files and folders; ``~`` is expanded.
@@ -76,7 +81,8 @@ def read_files(
     """
     found: dict[Path, None] = {}
     skipped: dict[str, str] = {}
-    passed_over = 0
+    passed_over: dict[str, str] = {}
+    notes: dict[str, str] = {}
     known = suffixes()
     for given in listed(paths, "paths"):
         try:
@@ -92,11 +98,11 @@ def read_files(
             skipped[storable_path(given)] = f"it cannot be read: {why(e)}"
             continue
         if is_folder:
-            for inside in _walk(path, skipped):
+            for inside in _walk(path, skipped, passed_over):
                 if inside.suffix.lower() in known:
                     found.setdefault(inside)
                 else:
-                    passed_over += 1
+                    passed_over[storable_path(inside)] = _kind(inside)
         elif is_there:
             found.setdefault(path)
         else:
@@ -120,9 +126,12 @@ def read_files(
             continue
         doc_id = storable_path((file if top is None else file.relative_to(top)).as_posix())
         title = content.title or plain_text(file.name)
-        documents.append(Document(doc_id, content.text, {"path": path_text, "title": title}))
+        metadata = {**content.metadata, "path": path_text, "title": title}
+        documents.append(Document(doc_id, content.text, metadata))
+        if content.note:
+            notes[path_text] = content.note
     named = {storable_path(file): storable_path(other) for file, other in twins.items()}
-    return FilesRead(tuple(documents), skipped, passed_over, named)
+    return FilesRead(tuple(documents), skipped, passed_over, named, notes)
 
 
 def _twins(found: Iterable[Path]) -> dict[Path, Path]:
@@ -154,21 +163,34 @@ def _written_out(name: re.Match[str]) -> str:
     return f"{plain_text(name[0])}#{digest[:8]}"
 
 
-def _walk(root: Path, skipped: dict[str, str]) -> Iterator[Path]:
-    """Files below ``root``, sorted; what cannot be entered goes to ``skipped``."""
+def _walk(root: Path, skipped: dict[str, str], passed_over: dict[str, str]) -> Iterator[Path]:
+    """Files below ``root``, sorted; folders that are not entered go to the other two."""
     inside = os.path.realpath(root)
 
     def cannot_list(error: OSError) -> None:
         skipped[storable_path(error.filename)] = f"the folder cannot be listed: {error.strerror}"
 
     for folder, folders, files in os.walk(root, onerror=cannot_list):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        hidden = sorted(name for name in folders if name.startswith("."))
+        passed_over.update(
+            (storable_path(Path(folder, name)), "a hidden folder") for name in hidden
+        )
+        folders[:] = sorted(set(folders).difference(hidden))
         for name in [*folders, *sorted(files)]:
             path = Path(folder, name)
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(inside):
                 skipped[storable_path(path)] = "it is a link that leads out of the folder given"
             elif name not in folders:
                 yield path
+
+
+def _kind(path: Path) -> str:
+    """What a file is that no reader takes, by its name."""
+    if not path.suffix:
+        return "its name has no suffix; to have it read as text, give it by name"
+    kind, packed = _KINDS.guess_type(f"a{path.suffix.lower()}")
+    kind = f" ({packed or kind})" if packed or kind else ""
+    return f"no reader takes {brief(path.suffix)}{kind}"
 
 
 def _read(path: Path) -> Content:

@@ -9,6 +9,7 @@ no second reader to fall back on.
 from __future__ import annotations
 
 from s3_retriever.forking import ForkLock
+from s3_retriever.pages import PAGE_STARTS, joined_pages
 from s3_retriever.quoting import why
 from s3_retriever.readers.base import Content, Reader, UnreadableError, needs_files_extra
 
@@ -38,12 +39,12 @@ def _read(data: bytes) -> Content:
                     "qpdf --decrypt --password=... IN OUT"
                 ) from e
             raise UnreadableError(f"it is a broken PDF ({why(e)}); print it to a new PDF") from e
-    text = "\n\n".join(filter(None, map(_cleaned, pages)))
+    text, starts = joined_pages(map(_cleaned, pages))
     if not text:
         raise UnreadableError(
             "it holds no text, perhaps only scanned pages; run OCR: ocrmypdf IN OUT"
         )
-    return Content(text, _cleaned(title) or None)
+    return Content(text, _cleaned(title) or None, {PAGE_STARTS: starts})
 
 
 def _cleaned(text: str) -> str:

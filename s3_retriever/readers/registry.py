@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from s3_retriever.quoting import quoted
-from s3_retriever.readers import html, pdf, text
+from s3_retriever.readers import code, docx, eml, epub, html, json, pdf, pptx, table, text
 from s3_retriever.readers.base import Reader
 
 __all__ = ["reader_for", "register_reader", "suffixes"]
@@ -48,5 +48,5 @@ def suffixes() -> tuple[str, ...]:
     return tuple(_READERS)
 
 
-for _reader in (text.READER, html.READER, pdf.READER):
-    register_reader(_reader)
+for _format in (text, html, pdf, docx, pptx, epub, eml, table, json, code):
+    register_reader(_format.READER)

@@ -12,6 +12,7 @@ from s3_retriever.errors import InputError
 from s3_retriever.forking import ForkLock
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.query_cache import QueryCache
+from s3_retriever.pages import span_metadata
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.quoting import quoted
 from s3_retriever.retrieval.context import LegContext
@@ -245,7 +246,7 @@ def _span(context: LegContext, item: FusedSpan, rank: int, *, with_tokens: bool)
         score=item.score,
         scores=dict(item.scores),
         rank=rank,
-        metadata=deepcopy(dict(store.metadata(ref.doc_id))),
+        metadata=deepcopy(span_metadata(store.metadata(ref.doc_id), ref.start, ref.end)),
         tokens=_tokens(context, ref) if with_tokens else (),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from s3_retriever.profiles.cards import load_card
 from s3_retriever.storage.documents import Documents
 from s3_retriever.storage.index import Index
 from tests.cli.conftest import FILES, Run, Setup
+from tests.readers.files import pdf_bytes
 
 
 def test_added_then_unchanged_then_updated(run: Run, setup: Setup, tmp_path: Path) -> None:
@@ -23,16 +25,17 @@ def test_added_then_unchanged_then_updated(run: Run, setup: Setup, tmp_path: Pat
     source.mkdir()
     (source / "a.txt").write_text("Cats sleep most of the day.")
     (source / "b.txt").write_text("Dogs bark at night.")
-    (source / "c.csv").write_text("1,2")
+    (source / "c.png").write_text("1,2")
     (source / "broken.pdf").write_text("no pdf")
     command = ["index", source, "--index", tmp_path / "index", *setup.resident]
 
     first = run(*command)
     assert first.exit_code == 0
     (line,) = first.stdout.splitlines()
-    assert "2 added, 0 updated, 0 unchanged, 1 skipped (1 of other kinds left alone)" in line
+    assert "2 added, 0 updated, 0 unchanged, 1 skipped (1 left alone)" in line
     assert "tokens/s" in line
     assert f"skipped {source / 'broken.pdf'}: it is a broken PDF" in first.stderr
+    assert f"left alone {source / 'c.png'}: no reader takes .png (image/png)" in first.stderr
     assert f"loading {setup.model}" in first.stderr
 
     (source / "b.txt").write_text("Dogs bark at noon.")
@@ -45,6 +48,49 @@ def test_added_then_unchanged_then_updated(run: Run, setup: Setup, tmp_path: Pat
     assert third.exit_code == 0
 
 
+def test_every_file_that_is_not_read_is_named_with_its_reason(
+    run: Run, setup: Setup, tmp_path: Path
+) -> None:
+    files = tmp_path / "files"
+    left = {
+        "a.png": (b"\x89PNG\r\n\x1a\n\x00", "left alone", "image/png"),
+        "b.zip": (b"PK\x03\x04", "left alone", "zip"),
+        "c.tar.gz": (b"\x1f\x8b", "left alone", "gzip"),
+        "d": (b"\x7fELF\x00", "left alone", "no suffix"),
+        "e.doc": (b"\xd0\xcf\x11\xe0", "left alone", "msword"),
+        ".hidden/f.txt": (b"hidden", "left alone", "hidden folder"),
+        "g.txt": (b"", "skipped", "it is empty"),
+        "h.md": (b"\x89PNG\x00", "skipped", "picture"),
+        "i.docx": (b"text", "skipped", "no Word file"),
+        "j.pdf": (b"%PDF-1.4", "skipped", "broken PDF"),
+        "k.txt": ("Grüße aus Köln".encode("latin-1"), "note", "read as windows-1252"),
+    }
+    for name, (data, *_) in left.items():
+        (files / name).parent.mkdir(parents=True, exist_ok=True)
+        (files / name).write_bytes(data)
+    done = run("index", files, "--index", tmp_path / "index", *setup.resident)
+    assert done.exit_code == 0
+    assert "1 added, 0 updated, 0 unchanged, 4 skipped (6 left alone)" in done.stdout
+    lines = done.stderr.splitlines()
+    for name, (_, how, why) in left.items():
+        path = files / name if how != "left alone" or "hidden" not in name else files / ".hidden"
+        (line,) = (line for line in lines if line.startswith(f"{how} {path}: "))
+        assert why in line
+
+
+def test_the_page_of_a_pdf_is_told(run: Run, setup: Setup, tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(pdf_bytes("It is dry.", "", "Cats sleep most of the day."))
+    index = tmp_path / "index"
+    run("index", tmp_path / "a.pdf", "--index", index, "--root", tmp_path, *setup.resident)
+    asked = ("When do cats sleep?", "--index", index, "--mode", "bm25", *setup.resident)
+    assert "a.pdf:12-39, p. 3" in run("search", *asked).stdout
+    (span,) = json.loads(run("search", *asked, "--json").stdout)["spans"]
+    assert span["metadata"]["page_label"] == "3"
+    assert "page_starts" not in span["metadata"]
+    answered = run("ask", *asked).stdout
+    assert ", p. 3" in answered or "none of the passages" in answered
+
+
 def test_the_progress_reaches_the_end(run: Run, setup: Setup, tmp_path: Path) -> None:
     result = run("index", setup.files, "--index", tmp_path / "index", *setup.resident)
     assert "100%" in result.stderr
@@ -52,11 +98,12 @@ def test_the_progress_reaches_the_end(run: Run, setup: Setup, tmp_path: Path) ->
 
 def test_nothing_that_can_be_read(run: Run, setup: Setup, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\xff\xfe\x00")
-    (tmp_path / "b.csv").write_text("1,2")
+    (tmp_path / "b.png").write_text("1,2")
     result = run("index", tmp_path, "--index", tmp_path / "index", *setup.resident)
     assert result.exit_code == 2
     assert result.stdout == ""
-    *_, skipped, error = result.stderr.splitlines()
+    *_, skipped, left, error = result.stderr.splitlines()
+    assert left == f"left alone {tmp_path / 'b.png'}: no reader takes .png (image/png)"
     assert skipped.startswith(f"skipped {tmp_path / 'a.txt'}: ")
     assert error.startswith(f"error: nothing to index in {tmp_path}; kinds of files")
     assert "loading" not in result.stderr

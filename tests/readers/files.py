@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from s3_retriever.readers import read_files
@@ -46,3 +49,24 @@ def pdf_bytes(*pages: str, trailer: str = "") -> bytes:
     out += b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
     out += f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R {trailer} >>\n".encode()
     return out + b"startxref\n%d\n%%%%EOF\n" % start
+
+
+def rezipped(
+    data: bytes,
+    new: Mapping[str, str] | None = None,
+    changed: Mapping[str, tuple[str, str]] | None = None,
+) -> bytes:
+    """An archive with members of other contents, or with a piece of them replaced."""
+    new, changed, out = dict(new or {}), dict(changed or {}), io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(out, "w") as target:
+        for name in source.namelist():
+            text = new.pop(name, None)
+            content = source.read(name) if text is None else text.encode()
+            if name in changed:
+                old, replacement = changed[name]
+                assert old.encode() in content
+                content = content.replace(old.encode(), replacement.encode())
+            target.writestr(name, content)
+        for name, text in new.items():
+            target.writestr(name, text)
+    return out.getvalue()

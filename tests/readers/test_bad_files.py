@@ -45,7 +45,22 @@ BAD: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("suffix", [".txt", ".html", ".pdf", ".md"])
+SUFFIXES = [
+    ".txt",
+    ".html",
+    ".pdf",
+    ".md",
+    ".docx",
+    ".pptx",
+    ".epub",
+    ".eml",
+    ".csv",
+    ".json",
+    ".py",
+]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("kind", BAD)
 def test_a_bad_file_among_good_ones(tmp_path: Path, kind: str, suffix: str) -> None:
     (tmp_path / "a.txt").write_text("The first.")

@@ -227,4 +227,4 @@ def test_what_is_not_below_the_root_is_named(projects: tuple[Path, Path]) -> Non
 
 
 def test_nothing_to_compare() -> None:
-    assert changes_of(FilesRead((), {}, 0), {}, [], prune=True) == FileChanges()
+    assert changes_of(FilesRead((), {}, {}), {}, [], prune=True) == FileChanges()

@@ -136,7 +136,7 @@ def test_utf_8_that_is_broken_is_not_taken_for_something_else(tmp_path: Path, ta
 
 def test_the_hint_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "old.txt"
-    path.write_bytes("it’s".encode("cp1252"))
+    path.write_bytes("Grüße aus Köln, schöne Straßen".encode() + b"\x92")
     assert "iconv -f WINDOWS-1252" in reason(path)
     assert "ISO-8859-1" not in reason(path)
 

@@ -13,7 +13,7 @@ from s3_retriever.readers.changes import changes_of
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    for name in ("b.md", "a.TXT", "sub/deep/c.rst", "sub/logo.png", "data.csv", ".git/d.txt"):
+    for name in ("b.md", "a.TXT", "sub/deep/c.rst", "sub/logo.png", "data.xyz", ".git/d.txt"):
         path = tmp_path / "tree" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"Text of {name}.")
@@ -26,13 +26,17 @@ def test_known_kinds_by_their_path_below_the_folder(tree: Path) -> None:
     assert [d.id for d in read_files([tree]).documents] == [
         (tree / d.id).as_posix() for d in files.documents
     ]
-    assert files.passed_over == 2
+    assert files.passed_over == {
+        str(tree / ".git"): "a hidden folder",
+        str(tree / "data.xyz"): "no reader takes .xyz",
+        str(tree / "sub" / "logo.png"): "no reader takes .png (image/png)",
+    }
     assert not files.skipped
 
 
 def test_a_file_given_by_name_is_read_whatever_its_suffix(tree: Path) -> None:
-    files = read_files([tree / "data.csv", tree / "sub" / "logo.png"], root=tree)
-    assert [d.id for d in files.documents] == ["data.csv", "sub/logo.png"]
+    files = read_files([tree / "data.xyz", tree / "sub" / "logo.png"], root=tree)
+    assert [d.id for d in files.documents] == ["data.xyz", "sub/logo.png"]
 
 
 def test_a_file_given_twice_is_read_once(tree: Path) -> None:
@@ -112,4 +116,4 @@ def test_what_is_not_there(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_and_no_path_at_all(tmp_path: Path) -> None:
-    assert read_files([tmp_path]) == read_files([]) == FilesRead((), {}, 0)
+    assert read_files([tmp_path]) == read_files([]) == FilesRead((), {}, {})

@@ -39,7 +39,52 @@ def test_what_a_reader_does_not_see_is_dropped(tmp_path: Path) -> None:
 
 def test_tables_are_rows_of_cells(tmp_path: Path) -> None:
     text = html(tmp_path, "<table><tr><th>a</th><th>b</th></tr><tr><td>1<td> 2 </table>")
-    assert text == "a\tb\n1\t2"
+    assert text == "a | b\n1 | 2"
+
+
+@pytest.mark.parametrize(
+    ("table", "text"),
+    [
+        (
+            "<caption>Prices</caption><thead><tr><th rowspan=2>Year<th colspan=2>Price</tr>"
+            "<tr><th>low<th>high</tr></thead><tbody><tr><td>2019<td>1<td>2</tbody>",
+            "Prices\nYear | Price\nYear | low | high\n2019 | 1 | 2",
+        ),
+        ("<tr><td colspan=2>a<td>b<tr><td>1<td>2<td>3", "a |  | b\n1 | 2 | 3"),
+        (
+            "<tr><td rowspan=3>2019<td>Q1<td>5<tr><td>Q2<td>6<tr><td>Q3<td>7<tr><td>2020<td>Q1",
+            "2019 | Q1 | 5\n2019 | Q2 | 6\n2019 | Q3 | 7\n2020 | Q1",
+        ),
+        ("<tr><td><p>a</p></td> <td><div><p>b</p></div></td></tr>", "a | b"),
+        ("<tr><td>a<br>b<td><ul><li>c<li>d</ul>", "a b | c d"),
+        ("<tr>\n <td>a</td>\n <td>b</td>\n </tr>\n <tr>\n <td>c</td></tr>", "a | b\nc"),
+        ("<tr><td></td><td>b</td></tr><tr><td> </td></tr>", "| b"),
+        ("<tr><td><pre>def f():\n    x</pre><td>b", "def f():\n    x\n\nb"),
+        ("<tr><td>a<td><table><tr><td>1<td>2<tr><td>3<td>4</table><td>b", "a\n\n1 | 2\n3 | 4\n\nb"),
+        ("<tr><td colspan=x rowspan=-1>a<td colspan=0 rowspan=0>b<tr><td>c", "a | b\nc"),
+        ("a<tr><td>b</tr>c<tr><td>d", "a\nb\nc\nd"),
+    ],
+)
+def test_what_a_table_says_stays_in_its_rows(tmp_path: Path, table: str, text: str) -> None:
+    assert html(tmp_path, f"<p>x<table>{table}</table><p>y") == f"x\n\n{text}\n\ny"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "<tr><td rowspan=60000>" + "x" * 10_000 + "<td>a" + "<tr><td>b" * 5000,
+        "<tr>" + "<td>" * 5000 + "<td rowspan=60000>x" + "<tr><td>b" * 5000,
+        "<tr><td colspan=1000>a<td>b" * 5000,
+        "<tr><td rowspan=60000>x" + "<tr></tr>" * 10_000,
+        "<tr>" + "<td rowspan=60000>x" * 3000 + "<tr><td>b" * 3000,
+    ],
+)
+def test_a_table_that_claims_to_be_huge(tmp_path: Path, table: str) -> None:
+    assert len(html(tmp_path, f"<table>{table}</table>")) < 12 * len(table)
+
+
+def test_tables_inside_one_another(tmp_path: Path) -> None:
+    assert html(tmp_path, "<table><tr><td>" * 3000 + "core") == "core"
 
 
 def test_preformatted_text_keeps_its_spaces(tmp_path: Path) -> None:
@@ -120,5 +165,5 @@ def test_entities_and_spaces_that_do_not_break(tmp_path: Path) -> None:
 def test_a_long_cell_does_not_widen_the_others(tmp_path: Path) -> None:
     rows = "<tr><td>a</td><td>b</td></tr>" * 100
     text = html(tmp_path, f"<table><tr><td>{'word ' * 100}</td><td>x</td></tr>{rows}</table>")
-    assert text.endswith("\na\tb\na\tb")
-    assert len(text) < 1000
+    assert text.endswith("\na | b\na | b")
+    assert len(text) < 1200

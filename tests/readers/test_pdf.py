@@ -8,6 +8,7 @@ from pathlib import Path
 import pypdf
 import pytest
 
+from s3_retriever.pages import page_of
 from s3_retriever.readers import read_files
 from tests.readers.files import pdf_bytes, read_one, reason
 
@@ -18,6 +19,16 @@ def test_pages_stand_apart(tmp_path: Path) -> None:
     (document,) = read_files([path]).documents
     assert document.text == "First page.\n\nSecond page."
     assert document.metadata["title"] == "two.pdf"
+
+
+def test_its_pages_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "three.pdf"
+    path.write_bytes(pdf_bytes("First page.", "", "Third page.", ""))
+    (document,) = read_files([path]).documents
+    assert document.text == "First page.\n\nThird page."
+    assert document.metadata["page_starts"] == [0, 13, 13, 26]
+    pages = [page_of(document.metadata, document.text.index(word)) for word in ("First", "Third")]
+    assert pages == [1, 3]
 
 
 def test_its_title(tmp_path: Path) -> None:

@@ -34,13 +34,17 @@ def upper(data: bytes) -> Content:
 
 
 def test_the_formats_that_come_with_the_package() -> None:
-    assert suffixes() == (".txt", ".text", ".md", ".markdown", ".rst", ".html", ".htm", ".pdf")
+    some = (
+        ".txt .text .md .markdown .rst .html .htm .pdf .docx .pptx .epub .eml .csv .tsv .json .py"
+    )
+    assert set(some.split()) < set(suffixes())
+    assert len(suffixes()) == len(set(suffixes()))
 
 
 def test_a_reader_from_outside(tmp_path: Path) -> None:
     (tmp_path / "a.Shout").write_text("hello")
     (tmp_path / "b.shout").write_text("bad")
-    assert read_files([tmp_path]).passed_over == 2
+    assert len(read_files([tmp_path]).passed_over) == 2
     register_reader(Reader((".shout",), upper))
     files = read_files([tmp_path], root=tmp_path)
     (document,) = files.documents
@@ -73,6 +77,9 @@ def test_a_suffix_that_no_file_would_match(suffix: str) -> None:
     [
         ("a.html", b"<p>Text.", "bs4"),
         ("a.pdf", pdf_bytes("Text."), "pypdfium2"),
+        ("a.docx", b"PK", "docx"),
+        ("a.pptx", b"PK", "pptx"),
+        ("a.eml", b"Subject: a\nContent-Type: text/html\n\n<p>Text.", "bs4"),
     ],
 )
 def test_a_missing_package_is_named_with_the_command_that_brings_it(
@@ -88,7 +95,7 @@ def test_the_libraries_are_loaded_for_the_first_file_that_needs_them(tmp_path: P
     code = (
         "import sys; from s3_retriever.readers import read_files; "
         f"print(len(read_files([{str(tmp_path)!r}]).documents), "
-        "*sorted({'bs4', 'pypdfium2', 'pypdf', 'torch'} & set(sys.modules)))"
+        "*sorted({'bs4', 'pypdfium2', 'torch', 'lxml', 'docx', 'pptx'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,11 +56,60 @@ def test_any_bytes_give_a_document_or_a_reason(tmp_path: Path, data: bytes) -> N
         assert len(files.documents) + len(files.skipped) == 1
 
 
-def test_latin_1_is_refused_with_the_command_that_converts_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".txt", ".py", ".json"])
+@pytest.mark.parametrize(
+    ("codec", "text"),
+    [
+        ("windows-1252", "Grüße aus Köln: it’s 5 €"),
+        ("windows-1251", "Дома стоят у порта, и все они белые."),
+        ("koi8-r", "Дома стоят у порта, и все они белые."),
+    ],
+)
+def test_what_is_no_unicode_is_guessed_and_the_guess_is_told(
+    tmp_path: Path, codec: str, text: str, suffix: str
+) -> None:
+    path = tmp_path / f"old{suffix}"
+    path.write_bytes(text.encode(codec))
+    files = read_files([path])
+    (document,) = files.documents
+    assert document.text == text
+    assert document.metadata["encoding"] == codec
+    assert f"read as {codec}" in files.notes[str(path)]
+    assert "iconv" in files.notes[str(path)]
+
+
+def test_unicode_is_no_guess(tmp_path: Path) -> None:
+    path = tmp_path / "new.txt"
+    path.write_text("Grüße")
+    files = read_files([path])
+    assert not files.notes and "encoding" not in files.documents[0].metadata
+
+
+def test_without_the_package_that_guesses_text_is_refused_with_both_ways_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "charset_normalizer", None)
     path = tmp_path / "old.txt"
     path.write_bytes("Grüße".encode("latin-1"))
     assert "byte 2 is 0xfc" in reason(path)
-    assert "iconv" in reason(path)
+    assert "iconv" in reason(path) and "s3-retriever[files]" in reason(path)
+
+
+@pytest.mark.parametrize("data", [b"\xffa\x01b", b"\xe9t\xe9\x07"])
+def test_bytes_with_controls_are_not_guessed_to_be_letters(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "odd.txt"
+    path.write_bytes(data)
+    assert "binary" in reason(path)
+
+
+@pytest.mark.parametrize(
+    ("begin", "what"),
+    [(b"PK\x03\x04", "zip"), (b"\x89PNG\r\n", "picture"), (b"\xd0\xcf\x11\xe0", "office")],
+)
+def test_a_binary_file_says_what_it_looks_like(tmp_path: Path, begin: bytes, what: str) -> None:
+    path = tmp_path / "file.txt"
+    path.write_bytes(begin + b"\x00\x80")
+    assert what in reason(path)
 
 
 @pytest.mark.parametrize("data", [b"\x7fELF\x02\x01\x00\x80", b"plain\x00then not"])

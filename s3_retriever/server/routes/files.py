@@ -29,7 +29,7 @@ def upload(
     caller: Writer,
     namespace: Annotated[Namespace | None, Form()] = None,
 ) -> JobBody:
-    """Have files read: text, Markdown, HTML and PDF. A document's id is its file's bare name.
+    """Have files read, of any kind that the library reads. A document's id is its file's bare name.
 
     If one of them cannot be read, none is.
     """
@@ -45,4 +45,4 @@ def _document(file: UploadFile) -> Document:
         content = read_content(file.file.read(), PurePosixPath(name).suffix)
     except UnreadableError as e:
         raise Failure(422, f"file {quoted(name)}: {e}", param="files") from None
-    return Document(name, content.text, {"title": content.title or name})
+    return Document(name, content.text, {**content.metadata, "title": content.title or name})

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from s3_retriever.pages import span_metadata
 from s3_retriever.server.asking import CallerHere, ResidentHere, allowed
 from s3_retriever.server.failures import Failure
 from s3_retriever.server.schemas.search import (
@@ -70,7 +71,8 @@ async def explain(
         if not asked.start < asked.end <= len(document.text):
             raise Failure(422, "start and end are no range of the document's characters")
         text = document.text[asked.start : asked.end]
-        span = Span(asked.doc_id, asked.start, asked.end, text, 0.0, {}, 0, document.metadata)
+        metadata = span_metadata(document.metadata, asked.start, asked.end)
+        span = Span(asked.doc_id, asked.start, asked.end, text, 0.0, {}, 0, metadata)
         return ExplainResponse.model_validate(
             asdict(engine.explain(asked.question, span)) | {"span": span.to_dict()}
         )
