@@ -129,15 +129,20 @@ class _Adding:
         waiting: list[EncodedDocument] = []
         n_waiting = 0
         missed: list[Document] | None = None
-        for item in read:
-            if isinstance(item, FailedDocument):
-                self._fail(item)
-                continue
-            waiting.append(item)
-            n_waiting += len(item)
-            if n_waiting >= self._segment_tokens:
-                missed = self._commit(waiting, known if missed is None else ()) + (missed or [])
-                waiting, n_waiting = [], 0
+        try:
+            for item in read:
+                if isinstance(item, FailedDocument):
+                    self._fail(item)
+                    continue
+                waiting.append(item)
+                n_waiting += len(item)
+                if n_waiting >= self._segment_tokens:
+                    missed = self._commit(waiting, known if missed is None else ()) + (missed or [])
+                    waiting, n_waiting = [], 0
+        except KeyboardInterrupt:  # reading may have taken minutes: it is not done twice
+            if waiting:
+                self._commit(waiting, ())
+            raise
         if waiting or (known and missed is None):
             missed = self._commit(waiting, known if missed is None else ()) + (missed or [])
         return missed or []
