@@ -23,7 +23,21 @@ from s3_retriever.settings import ScanSettings
 from s3_retriever.text import find_bounds, language_of
 from s3_retriever.types import Document, EncodedDocument, Tokens
 
-__all__ = ["Scanner", "code_keys", "id_dtype"]
+__all__ = ["InterruptedScanError", "Scanner", "code_keys", "id_dtype"]
+
+
+class InterruptedScanError(KeyboardInterrupt):
+    """The user interrupts reading in the middle of a round.
+
+    Example:
+        >>> InterruptedScanError(()).read
+        ()
+    """
+
+    def __init__(self, read: Sequence[EncodedDocument]) -> None:
+        """Keep the documents of the round that were read to their end."""
+        super().__init__()
+        self.read = tuple(read)
 
 
 @dataclass(frozen=True)
@@ -102,14 +116,24 @@ class Scanner:
         *,
         on_progress: Callable[[int, int], None] = lambda tokens, characters: None,
     ) -> list[EncodedDocument]:
-        """Read one round; see :meth:`scan`."""
+        """Read one round; see :meth:`scan`.
+
+        Raises:
+            InterruptedScanError: as a ``KeyboardInterrupt``, with what was read.
+        """
         reading = [self._prepare(document) for document in documents]
         work = [
             _Chunk(pending, start, end)
             for pending in reading
             for start, end in self._reader.chunks(len(pending.tokens))
         ]
-        self._read(work, on_progress)
+        done: set[int] = set()
+        try:
+            self._read(work, done, on_progress)
+        except KeyboardInterrupt as e:
+            unread = {id(c.of) for n, c in enumerate(work) if n not in done}
+            whole = [pending for pending in reading if id(pending) not in unread]
+            raise InterruptedScanError([self._finished(pending) for pending in whole]) from e
         return [self._finished(pending) for pending in reading]
 
     def _prepare(self, document: Document) -> _Pending:
@@ -130,7 +154,10 @@ class Scanner:
             bounds=find_bounds(done.document.text, language_of(done.document.metadata)),
         )
 
-    def _read(self, work: Sequence[_Chunk], on_progress: Callable[[int, int], None]) -> None:
+    def _read(
+        self, work: Sequence[_Chunk], done: set[int], on_progress: Callable[[int, int], None]
+    ) -> None:
+        """Read chunks; the numbers of those that are coded go to ``done``."""
         lengths = [len(self._reader.prefix) + c.end - c.start for c in work]
         for group in batches(lengths, self._settings.batch_tokens):
             chunks = [work[i] for i in group]
@@ -139,6 +166,7 @@ class Scanner:
             for index, hookpoint in enumerate(self._profile.card.hookpoints):
                 for keys, chunk in zip(found[hookpoint.layer], chunks, strict=True):
                     self._encode(index, keys[:, list(hookpoint.kv_heads)].flatten(1), chunk)
+            done.update(group)
             on_progress(sum(c.end - c.start for c in chunks), sum(c.characters for c in chunks))
 
     def _encode(self, index: int, keys: Tensor, chunk: _Chunk) -> None:
