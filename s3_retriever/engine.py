@@ -232,7 +232,8 @@ class Engine:
     def delete_namespace(self, name: str) -> bool:
         """Delete a namespace with all its documents; returns whether there was one.
 
-        An engine that :meth:`namespace` gave before finds nothing any more.
+        An engine that :meth:`namespace` gave before may show what was there, and takes no
+        documents: ask for the namespace anew.
 
         Args:
             name: 1 to 64 of a-z, 0-9, ``-`` and ``_``.

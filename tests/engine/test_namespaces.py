@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,9 @@ def test_a_deleted_namespace_is_gone_and_nothing_else(engine: Engine) -> None:
     assert engine.delete_namespace("team")
     assert (engine.namespaces(), folders(engine)) == ([], [])
     assert engine.ids() == ["d"]
-    assert (before.ids(), before.retrieve("mill?")) == ([], [])
+    with pytest.raises(IndexStorageError, match="gone"):
+        before.add([Document("late", TEXT)])
+    assert folders(engine) == []
     assert not engine.delete_namespace("team")
     engine.namespace("team").add([Document("new", TEXT)])
     assert engine.namespace("team").ids() == ["new"]
@@ -114,3 +117,22 @@ def test_links_are_not_followed(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(IndexStorageError, match="link"):
         engine.delete_namespace("team")
     assert (other / "precious").exists()
+
+
+def test_who_waits_to_write_meanwhile_writes_nothing(engine: Engine) -> None:
+    writer, failed = engine.namespace("team"), []
+    folder = Path(str(engine.documents.location))
+
+    def add() -> None:
+        try:
+            writer.add([Document("late", TEXT)])
+        except IndexStorageError as e:
+            failed.append(e)
+
+    with writer_lock(folder / "namespaces" / "team"):
+        thread = threading.Thread(target=add)
+        thread.start()
+        (folder / "namespaces" / "team").rename(folder / "namespaces" / f"team.deleted-{'0' * 16}")
+    thread.join()
+    assert failed
+    assert engine.documents.namespaces() == []
