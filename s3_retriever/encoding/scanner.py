@@ -30,11 +30,11 @@ class InterruptedScanError(KeyboardInterrupt):
     """The user interrupts reading in the middle of a round.
 
     Example:
-        >>> InterruptedScanError(()).read
+        >>> InterruptedScanError().read
         ()
     """
 
-    def __init__(self, read: Sequence[EncodedDocument]) -> None:
+    def __init__(self, read: Sequence[EncodedDocument] = ()) -> None:
         """Keep the documents of the round that were read to their end."""
         super().__init__()
         self.read = tuple(read)
