@@ -229,6 +229,25 @@ class Engine:
         """Names of the namespaces that hold something or were asked for, sorted."""
         return sorted({*self._namespaces, *self.documents.namespaces()})
 
+    def delete_namespace(self, name: str) -> bool:
+        """Delete a namespace with all its documents; returns whether there was one.
+
+        An engine that :meth:`namespace` gave before may show what was there, and takes no
+        documents: ask for the namespace anew.
+
+        Args:
+            name: 1 to 64 of a-z, 0-9, ``-`` and ``_``.
+
+        Raises:
+            InputError: another name.
+            IndexLockedError: it is being written, or a server has the index.
+            IndexStorageError: its files cannot be moved; a part of it lies on another server.
+        """
+        check_namespace(name)
+        with self._namespace_lock:
+            there = self.documents.delete_namespace(name)
+            return self._namespaces.pop(name, None) is not None or there
+
     def retrieve(
         self,
         question: str,

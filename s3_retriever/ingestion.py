@@ -8,6 +8,7 @@ from typing import Literal
 
 from s3_retriever.arguments import CALLBACK, DOCUMENTS, checked
 from s3_retriever.encoding.runners import ScanPlan, ScanRunner
+from s3_retriever.encoding.scanner import InterruptedScanError
 from s3_retriever.errors import InputError
 from s3_retriever.quoting import brief
 from s3_retriever.storage.base import DocumentStore
@@ -49,7 +50,8 @@ class Ingestion:
 
         What is added becomes visible and durable every ``scan_settings.segment_tokens`` tokens
         and at the end; only then is the writer's lock held, so nobody waits for the reading, and
-        of two that write the same id the last to commit wins. A text that is in the index under
+        of two that write the same id the last to commit wins. An interrupt (Ctrl-C) commits what
+        was read until then. A text that is in the index under
         the same id is not read again. A blank text (nothing, white space, characters of no width)
         is left out and reported, alone or among others.
 
@@ -129,15 +131,22 @@ class _Adding:
         waiting: list[EncodedDocument] = []
         n_waiting = 0
         missed: list[Document] | None = None
-        for item in read:
-            if isinstance(item, FailedDocument):
-                self._fail(item)
-                continue
-            waiting.append(item)
-            n_waiting += len(item)
-            if n_waiting >= self._segment_tokens:
-                missed = self._commit(waiting, known if missed is None else ()) + (missed or [])
-                waiting, n_waiting = [], 0
+        try:
+            for item in read:
+                if isinstance(item, FailedDocument):
+                    self._fail(item)
+                    continue
+                waiting.append(item)
+                n_waiting += len(item)
+                if n_waiting >= self._segment_tokens:
+                    missed = self._commit(waiting, known if missed is None else ()) + (missed or [])
+                    waiting, n_waiting = [], 0
+        except KeyboardInterrupt as e:  # reading may have taken minutes: it is not done twice
+            if isinstance(e, InterruptedScanError):
+                waiting += e.read
+            if waiting:
+                self._commit(waiting, ())
+            raise
         if waiting or (known and missed is None):
             missed = self._commit(waiting, known if missed is None else ()) + (missed or [])
         return missed or []

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
-from rich.table import Table
 
 from s3_retriever.cli.calibrate import read_texts
-from s3_retriever.cli.display import console, progress_bar
+from s3_retriever.cli.display import print_table, progress_bar
 from s3_retriever.cli.learning import print_line
 from s3_retriever.cli.options import recorded_command
 from s3_retriever.errors import InputError
@@ -114,14 +113,12 @@ def _told(out: Path) -> str:
 
 def _show_layers(rows: list[dict[str, Any]]) -> None:
     print_line("What reading up to a layer costs, and what its heads find (R-precision, unseen):")
-    table = Table(box=None, pad_edge=False)
-    for title in ("layer", "tokens/s", "R-precision", ""):
-        table.add_column(title)
+    shown = [("layer", "tokens/s", "R-precision", "")]
     for row in rows:
         taken = "taken" if row["taken"] else ""
         figures = (str(row["layer"]), f"{row['tokens_per_second']:,}", f"{row['r_precision']:.3f}")
-        table.add_row(*figures, taken)
-    console.print(table, highlight=False, markup=False)
+        shown.append((*figures, taken))
+    print_table(shown)
 
 
 def _show_report(report: dict[str, Any]) -> None:
@@ -129,16 +126,14 @@ def _show_report(report: dict[str, Any]) -> None:
         f"Evidence recall on {report['n']} questions that nothing was learned from "
         f"({report['source']}):"
     )
-    table = Table(box=None, pad_edge=False)
     budgets = [str(budget) for budget in report["budgets"]]
-    for title in ("", *(f"{budget} tokens" for budget in budgets), "95% at 256", "ms"):
-        table.add_column(title)
+    shown = [("", *(f"{budget} tokens" for budget in budgets), "95% at 256", "ms")]
     named = {f"mode {mode}": row for mode, row in report["modes"].items()}
     for name, row in {**report["peers"], **named}.items():
         recalls = [f"{row['evidence_recall'][budget]:.3f}" for budget in budgets]
         interval = "{:.3f} to {:.3f}".format(*row["interval"])
-        table.add_row(name, *recalls, interval, f"{row.get('milliseconds', ''):}")
-    console.print(table, highlight=False, markup=False)
+        shown.append((name, *recalls, interval, f"{row.get('milliseconds', ''):}"))
+    print_table(shown)
     if not report["peers"]:
         print_line("Peers: install s3-retriever-bench to see BM25 and dense retrieval beside it.")
     print_line(

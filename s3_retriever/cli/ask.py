@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from s3_retriever.cli.display import answer_sources, console, print_json, stream_answer
-from s3_retriever.cli.opening import open_engine, place_of, shown
+from s3_retriever.cli.display import console, print_json, print_sources, stream_answer
+from s3_retriever.cli.opening import open_engine
 from s3_retriever.cli.options import (
     BudgetOption,
     DeviceOption,
     FilterOption,
-    IndexOption,
     JsonOption,
     ModelOption,
     ModeOption,
@@ -22,15 +21,24 @@ from s3_retriever.cli.options import (
     ProfileOption,
     QuestionArgument,
     ScoringOption,
+    ServedOption,
+    UrlOption,
     parse_filter,
 )
+from s3_retriever.cli.serving import index_of, profile_name
+
+if TYPE_CHECKING:
+    from s3_retriever.client import Client, RemoteAnswer
+    from s3_retriever.engine import Engine
+    from s3_retriever.generation.answer import AnswerStream
 
 __all__ = ["ask"]
 
 
 def ask(
     question: QuestionArgument,
-    folder: IndexOption,
+    folder: ServedOption = None,
+    url: UrlOption = None,
     max_tokens: BudgetOption = 512,
     answer_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 128,
     k: MostSpansOption = None,
@@ -45,29 +53,35 @@ def ask(
 ) -> None:
     """Answer a question from the spans found for it, and name them."""
     metadata = parse_filter(condition)
-    place = place_of(folder, namespace)
-    engine = open_engine(place, profile, model, device)
-    started = time.perf_counter()
-    stream = engine.answer(
-        question,
-        max_tokens=max_tokens,
-        max_new_tokens=answer_tokens,
-        k=k,
-        filter=metadata,
-        mode=mode,
-        scoring=scoring,
+    index = index_of(folder, url, namespace, profile, local=(model, device), finding=True)
+
+    def begin(engine: Engine | Client) -> tuple[str, float, AnswerStream | RemoteAnswer]:
+        name, started = profile_name(engine), time.perf_counter()
+        stream = engine.answer(
+            question,
+            max_tokens=max_tokens,
+            max_new_tokens=answer_tokens,
+            k=k,
+            filter=metadata,
+            mode=mode,
+            scoring=scoring,
+        )
+        return name, started, stream
+
+    name, started, stream = index.asking(
+        begin, lambda place: open_engine(place, profile, model, device)
     )
     if not as_json:
         stream_answer(stream)
         console.print()
-        console.print(answer_sources(stream.result()))
+        print_sources(stream.result())
         return
     answer = stream.result()
     print_json(
         {
             "question": question,
-            "index": shown(place),
-            "profile": engine.profile.card.name,
+            "index": index.name,
+            "profile": name,
             "answer": answer.text,
             "citations": [span.id for span in answer.citations],
             "spans": [span.to_dict() for span in answer.spans],

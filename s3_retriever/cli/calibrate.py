@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
-from s3_retriever.cli.display import console, errors, progress_bar, waiting
+from s3_retriever.cli.display import errors, print_table, progress_bar, waiting
 from s3_retriever.cli.learning import learn_adapter, learn_fusion, print_line, say_written
 from s3_retriever.cli.options import DeviceOption, ModelOption
 from s3_retriever.errors import InputError
@@ -166,16 +165,14 @@ def _show(found: Calibration, engine: Engine) -> None:
         f"R-precision of every head alone on {found.n} questions, exact keys; "
         f"a random order has {found.chance:.3f}"
     )
-    table = Table(box=None, pad_edge=False)
-    for title in ("head", "R-precision", "95% interval", "autoencoder"):
-        table.add_column(title)
+    rows = [("head", "R-precision", "95% interval", "autoencoder")]
     for layer, head in found.ranking[:_SHOWN]:
         needs = "needs --layers {}:{}".format(*site_of(engine.profile.card, (layer, head)))
         served = "coded" if (layer, head) in found.coded else needs
         alone = found.precision((layer, head))
         interval = "{low:.3f} to {high:.3f}".format(**alone)
-        table.add_row(f"{layer}.{head}", f"{alone['mean']:.3f}", interval, served)
-    console.print(table, highlight=False, markup=False)
+        rows.append((f"{layer}.{head}", f"{alone['mean']:.3f}", interval, served))
+    print_table(rows)
 
     n = len(found.equal)
     print_line("Coded heads, chosen on one half of the questions and measured on the other:")

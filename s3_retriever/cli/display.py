@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
@@ -25,11 +25,13 @@ from s3_retriever.quoting import brief
 from s3_retriever.types import Answer, Span
 
 __all__ = [
-    "answer_sources",
     "console",
     "errors",
     "legend",
     "print_json",
+    "print_sources",
+    "print_spans",
+    "print_table",
     "progress_bar",
     "span_panels",
     "stream_answer",
@@ -85,20 +87,37 @@ def visible(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
-def span_panels(spans: Iterable[Span]) -> RenderableType:
-    """Each span in a frame: number, id, scores, and the text with what scored highest marked."""
-    panels = [
-        Panel(
-            _highlighted(span),
-            title=Text(f"{number}  {_place(span)}", "bold"),
-            title_align="left",
-            subtitle=Text(_scores(span), "dim"),
-            subtitle_align="right",
-            border_style="dim",
-        )
-        for number, span in enumerate(spans, start=1)
-    ]
-    return Group(*panels) if panels else Text("nothing was found", "dim")
+def print_spans(spans: Sequence[Span]) -> None:
+    """Each span: number and id, the text in a frame with what scored highest marked, scores.
+
+    Ids and scores are on lines that are never broken, whatever the width.
+    """
+    if not spans:
+        console.print(Text("nothing was found", "dim"))
+    for number, span in enumerate(spans, start=1):
+        console.print(Text(f"{number}  {_place(span)}", "bold"), soft_wrap=True)
+        console.print(Panel(_highlighted(span), border_style="dim"))
+        console.print(Text(_scores(span), "dim"), soft_wrap=True)
+
+
+def span_panels(spans: Sequence[Span]) -> RenderableType:
+    """The same in a column: what is too long for it goes on in the next line."""
+    if not spans:
+        return Text("nothing was found", "dim")
+    parts: list[RenderableType] = []
+    for number, span in enumerate(spans, start=1):
+        parts.append(Text(f"{number}  {_place(span)}", "bold", overflow="fold"))
+        parts.append(Panel(_highlighted(span), border_style="dim"))
+        parts.append(Text(_scores(span), "dim", overflow="fold"))
+    return Group(*parts)
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Columns side by side, the last of them as long as it is: no cell is cut or broken."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True)]
+        console.print("  ".join(cells).rstrip(), highlight=False, markup=False, soft_wrap=True)
 
 
 def legend() -> Text:
@@ -128,17 +147,17 @@ def stream_answer(pieces: Iterable[str]) -> None:
             word = ""
 
 
-def answer_sources(answer: Answer) -> RenderableType:
+def print_sources(answer: Answer) -> None:
     """The spans that an answer rests on: number, id and the beginning of the text."""
     if not answer.citations:
-        return Text("It rests on none of the passages found.", "dim")
-    lines: list[RenderableType] = [Text("Sources:", "dim")]
+        console.print(Text("It rests on none of the passages found.", "dim"))
+        return
+    console.print(Text("Sources:", "dim"))
     for number, span in enumerate(answer.spans, start=1):
         if span in answer.citations:
             excerpt = Text(_clipped(visible(span.text), 2 * (console.width - 4)), "dim")
-            lines.append(Text(f"[{number}] {_place(span)}"))
-            lines.append(Padding(excerpt, (0, 0, 0, 4)))
-    return Group(*lines)
+            console.print(Text(f"[{number}] {_place(span)}"), soft_wrap=True)
+            console.print(Padding(excerpt, (0, 0, 0, 4)))
 
 
 def _clipped(text: str, cells: int) -> str:

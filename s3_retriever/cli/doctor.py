@@ -79,8 +79,17 @@ def _examine_folder(
 ) -> None:
     """Say what is wrong with an index in a folder and with its namespaces."""
     from s3_retriever.storage.folder import parts_of_index
-    from s3_retriever.storage.namespaces import namespace_folder, namespaces_in
+    from s3_retriever.storage.namespaces import (
+        deleted_in,
+        namespace_folder,
+        namespaces_in,
+        remove_deleted,
+    )
 
+    if repair:
+        remove_deleted(folder)
+    for path in deleted_in(folder):
+        _say(f"{brief(path)} is left of a namespace that was deleted; --repair removes it")
     names: list[str | None] = [*namespaces_in(folder)]
     if not names or parts_of_index(folder):  # an index may be used by its namespaces alone
         names.insert(0, None)

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.filesize import decimal
-from rich.table import Table
 
-from s3_retriever.cli.display import console, print_json
+from s3_retriever.cli.display import print_json, print_table
 from s3_retriever.cli.opening import Place, existing_manifest, existing_state, place_of
 from s3_retriever.cli.options import IndexOption, JsonOption, NamespaceOption
 from s3_retriever.paths import is_url
@@ -27,7 +26,6 @@ def info(
     if as_json:
         print_json(record)
         return
-    table = Table(show_header=False, box=None, pad_edge=False)
     rows = _tables_in(record) if is_url(folder) else _files_in(record)
     rows |= {
         "commits": f"{record['generation']:,}",
@@ -37,9 +35,7 @@ def info(
     }
     if names := namespaces_of(folder) if namespace is None else []:
         rows["namespaces"] = ", ".join(names)
-    for name, value in rows.items():
-        table.add_row(name, one_line(value))
-    console.print(table, highlight=False, markup=False)
+    print_table([(name, one_line(value)) for name, value in rows.items()])
 
 
 def _files_in(record: Mapping[str, Any]) -> dict[str, str]:

@@ -17,9 +17,12 @@ from s3_retriever.cli.options import (
     IndexOption,
     NamespaceOption,
     ProfileOption,
+    ServedOption,
+    UrlOption,
     parse_filter,
     parse_json,
 )
+from s3_retriever.cli.serving import index_of
 from s3_retriever.errors import InputError
 from s3_retriever.quoting import brief, one_line
 from s3_retriever.validation import stored_metadata
@@ -28,8 +31,9 @@ __all__ = ["compact", "delete", "export", "import_", "set_metadata", "snapshot"]
 
 
 def delete(
-    folder: IndexOption,
     ids: Annotated[Optional[list[str]], typer.Argument(help="Ids of documents.")] = None,
+    folder: ServedOption = None,
+    url: UrlOption = None,
     condition: FilterOption = None,
     namespace: NamespaceOption = None,
     profile: ProfileOption = None,
@@ -38,9 +42,10 @@ def delete(
     metadata = parse_filter(condition)
     if bool(ids) == (metadata is not None):
         raise InputError("give either ids or --filter")
-    store = open_documents(place_of(folder, namespace), profile)
+    index = index_of(folder, url, namespace, profile)
+    store = index.documents(profile)
     if unknown := [i for i in ids or () if i not in store]:
-        raise InputError(f"{missing(store, unknown)}; nothing was deleted")
+        raise InputError(f"{missing(index.name, unknown)}; nothing was deleted")
     n = store.delete(ids) if ids else store.delete_where(metadata or {})
     _say(f"{n} documents deleted; s3-retriever compact reclaims their space")
 
@@ -59,7 +64,7 @@ def set_metadata(
     record = stored_metadata(record)
     store = open_documents(place_of(folder, namespace), profile)
     if not store.update_metadata({doc_id: record}):
-        raise InputError(missing(store, [doc_id]))
+        raise InputError(missing(store.location or "", [doc_id]))
     _say(f"{brief(doc_id)}: {brief(json.dumps(record, ensure_ascii=False))}")
 
 

@@ -14,6 +14,7 @@ from s3_retriever.errors import InputError
 from s3_retriever.quoting import brief, quoted, why
 from s3_retriever.search.filters import compile_filter
 from s3_retriever.settings import Mode, Scoring
+from s3_retriever.validation import is_blank
 
 if TYPE_CHECKING:
     from s3_retriever.encoding.runners import ScanRunner
@@ -35,6 +36,8 @@ __all__ = [
     "RayOption",
     "ScoringOption",
     "SeedOption",
+    "ServedOption",
+    "UrlOption",
     "WorkersOption",
     "check_outputs",
     "mode_help",
@@ -50,7 +53,24 @@ IndexOption = Annotated[
     str,
     typer.Option("--index", help="Folder of the index, or a postgresql:// URL.", metavar="PLACE"),
 ]
-QuestionArgument = Annotated[str, typer.Argument(help="The question, in quotes.")]
+ServedOption = Annotated[
+    Optional[str],
+    typer.Option("--index", help="Folder of the index, or a postgresql:// URL.", metavar="PLACE"),
+]
+UrlOption = Annotated[
+    Optional[str],
+    typer.Option(
+        help="A server's address, in place of --index; a token is what S3_RETRIEVER_TOKEN holds. "
+        "Default: what S3_RETRIEVER_URL holds.",
+        metavar="URL",
+    ),
+]
+QuestionArgument = Annotated[
+    str,
+    typer.Argument(
+        help="The question, in quotes.", callback=lambda value: _asking_something(value)
+    ),
+]
 ProfileOption = Annotated[
     Optional[str],
     typer.Option(help="Name of a shipped profile, or a profile's folder. Default: the index's."),
@@ -141,6 +161,12 @@ def _known_mode(name: Mode | None) -> Mode | None:
     if name not in mode_names():
         raise typer.BadParameter(f"{quoted(name)} is not one of {', '.join(mode_names())}")
     return name
+
+
+def _asking_something(question: str) -> str:
+    if is_blank(question):
+        raise InputError("the question is empty")
+    return question
 
 
 def parse_filter(text: str | None) -> dict[str, Any] | None:

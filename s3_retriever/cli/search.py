@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from s3_retriever.cli.display import console, print_json, span_panels
-from s3_retriever.cli.opening import open_engine, place_of, shown
+from s3_retriever.cli.display import console, print_json, print_spans
+from s3_retriever.cli.opening import open_engine
 from s3_retriever.cli.options import (
     BudgetOption,
     DeviceOption,
     FilterOption,
-    IndexOption,
     JsonOption,
     ModelOption,
     ModeOption,
@@ -21,16 +23,25 @@ from s3_retriever.cli.options import (
     ProfileOption,
     QuestionArgument,
     ScoringOption,
+    ServedOption,
+    UrlOption,
     parse_filter,
 )
+from s3_retriever.cli.serving import index_of, profile_name, tokens_of
 from s3_retriever.quoting import brief
+
+if TYPE_CHECKING:
+    from s3_retriever.client import Client
+    from s3_retriever.engine import Engine
+    from s3_retriever.types import Span
 
 __all__ = ["search"]
 
 
 def search(
     question: QuestionArgument,
-    folder: IndexOption,
+    folder: ServedOption = None,
+    url: UrlOption = None,
     max_tokens: BudgetOption = 256,
     k: MostSpansOption = None,
     mode: ModeOption = None,
@@ -44,33 +55,48 @@ def search(
 ) -> None:
     """Find the spans of text that hold the evidence for a question."""
     metadata = parse_filter(condition)
-    place = place_of(folder, namespace)
-    engine = open_engine(place, profile, model, device)
-    started = time.perf_counter()
-    spans = engine.retrieve(
-        question,
-        max_tokens=max_tokens,
-        k=k,
-        filter=metadata,
-        mode=mode,
-        scoring=scoring,
-        token_scores=not as_json,
+    index = index_of(folder, url, namespace, profile, local=(model, device), finding=True)
+    found = index.asking(
+        lambda engine: _search(
+            engine,
+            question,
+            max_tokens=max_tokens,
+            k=k,
+            filter=metadata,
+            mode=mode,
+            scoring=scoring,
+            token_scores=not as_json,
+        ),
+        lambda place: open_engine(place, profile, model, device),
     )
-    ms = 1000 * (time.perf_counter() - started)
     if as_json:
         print_json(
             {
                 "question": question,
-                "index": shown(place),
-                "profile": engine.profile.card.name,
-                "spans": [span.to_dict() for span in spans],
-                "ms": round(ms, 1),
+                "index": index.name,
+                "profile": found.profile,
+                "spans": [span.to_dict() for span in found.spans],
+                "ms": round(found.ms, 1),
             }
         )
         return
-    console.print(span_panels(spans))
-    tokens = sum(engine.llm.count_tokens(span.text) for span in spans)
-    console.print(
-        Text(f"{len(spans)} spans, {tokens} tokens, {ms:.0f} ms, {brief(shown(place))}", "dim"),
-        soft_wrap=True,
-    )
+    print_spans(found.spans)
+    footer = f"{len(found.spans)} spans, {found.tokens} tokens, {found.ms:.0f} ms, "
+    console.print(Text(footer + brief(index.name), "dim"), soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a search prints, whoever found it."""
+
+    spans: Sequence[Span]
+    profile: str
+    tokens: int
+    ms: float
+
+
+def _search(engine: Engine | Client, question: str, **arguments: Any) -> _Found:
+    started = time.perf_counter()
+    spans = engine.retrieve(question, **arguments)
+    ms = 1000 * (time.perf_counter() - started)
+    return _Found(spans, profile_name(engine), tokens_of(engine, spans), ms)

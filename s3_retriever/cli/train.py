@@ -114,6 +114,7 @@ def train(
     for hookpoint in card.hookpoints:
         console.print(
             f"{brief(hookpoint.folder)}: FVU {hookpoint.fvu:.3f}, "
-            f"dead latents {hookpoint.dead_fraction:.1%} on held-out text"
+            f"dead latents {hookpoint.dead_fraction:.1%} on held-out text",
+            soft_wrap=True,
         )
     console.print(f"Wrote {brief(out)}. Use it with --profile {brief(out)}", soft_wrap=True)

@@ -21,7 +21,21 @@ from s3_retriever.settings import ScanSettings
 from s3_retriever.text import find_bounds, language_of
 from s3_retriever.types import Document, EncodedDocument, Tokens
 
-__all__ = ["Scanner"]
+__all__ = ["InterruptedScanError", "Scanner"]
+
+
+class InterruptedScanError(KeyboardInterrupt):
+    """The user interrupts reading in the middle of a round.
+
+    Example:
+        >>> InterruptedScanError().read
+        ()
+    """
+
+    def __init__(self, read: Sequence[EncodedDocument] = ()) -> None:
+        """Keep the documents of the round that were read to their end."""
+        super().__init__()
+        self.read = tuple(read)
 
 
 @dataclass(frozen=True)
@@ -95,14 +109,24 @@ class Scanner:
         *,
         on_progress: Callable[[int, int], None] = lambda tokens, characters: None,
     ) -> list[EncodedDocument]:
-        """Read one round; see :meth:`scan`."""
+        """Read one round; see :meth:`scan`.
+
+        Raises:
+            InterruptedScanError: as a ``KeyboardInterrupt``, with what was read.
+        """
         reading = [self._prepare(document) for document in documents]
         work = [
             _Chunk(pending, start, end)
             for pending in reading
             for start, end in self._reader.chunks(len(pending.tokens))
         ]
-        self._read(work, on_progress)
+        done: set[int] = set()
+        try:
+            self._read(work, done, on_progress)
+        except KeyboardInterrupt as e:
+            unread = {id(c.of) for n, c in enumerate(work) if n not in done}
+            whole = [pending for pending in reading if id(pending) not in unread]
+            raise InterruptedScanError([self._finished(pending) for pending in whole]) from e
         return [self._finished(pending) for pending in reading]
 
     def _prepare(self, document: Document) -> _Pending:
@@ -123,24 +147,33 @@ class Scanner:
             bounds=find_bounds(done.document.text, language_of(done.document.metadata)),
         )
 
-    def _read(self, work: Sequence[_Chunk], on_progress: Callable[[int, int], None]) -> None:
+    def _read(
+        self, work: Sequence[_Chunk], done: set[int], on_progress: Callable[[int, int], None]
+    ) -> None:
+        """Read chunks; the numbers of those that are coded go to ``done``."""
         lengths = [len(self._reader.prefix) + c.end - c.start for c in work]
-        on_its_way: tuple[list[_Chunk], Coded] | None = None
-        for group in batches(lengths, self._settings.batch_tokens):
+        on_its_way: tuple[list[int], Coded] | None = None
+
+        def put_away(group: list[int], coded: Coded) -> None:
             chunks = [work[i] for i in group]
-            ids = [c.of.tokens.ids[c.start : c.end] for c in chunks]
-            coded = code_batch(self._profile, self._reader.read(ids, self._profile.layers))
-            # on a GPU this batch has only been asked for: meanwhile the last one is put away
+            _put_away(chunks, coded)
+            done.update(group)
+            on_progress(sum(c.end - c.start for c in chunks), sum(c.characters for c in chunks))
+
+        try:
+            for group in batches(lengths, self._settings.batch_tokens):
+                ids = [(c := work[i]).of.tokens.ids[c.start : c.end] for i in group]
+                coded = code_batch(self._profile, self._reader.read(ids, self._profile.layers))
+                # on a GPU it has only been asked for: meanwhile the batch before is put away
+                before, on_its_way = on_its_way, (group, coded)
+                if before is not None:
+                    put_away(*before)
+        finally:  # what was read when an interrupt comes is kept
             if on_its_way is not None:
-                _put_away(*on_its_way, on_progress)
-            on_its_way = chunks, coded
-        if on_its_way is not None:
-            _put_away(*on_its_way, on_progress)
+                put_away(*on_its_way)
 
 
-def _put_away(
-    chunks: Sequence[_Chunk], coded: Coded, on_progress: Callable[[int, int], None]
-) -> None:
+def _put_away(chunks: Sequence[_Chunk], coded: Coded) -> None:
     """Give each document its codes."""
     ids, steps = coded.take()
     start = 0
@@ -149,4 +182,3 @@ def _put_away(
         chunk.of.ids[chunk.start : chunk.end] = ids[start:end]
         chunk.of.activations[chunk.start : chunk.end] = steps[start:end]
         start = end
-    on_progress(start, sum(chunk.characters for chunk in chunks))

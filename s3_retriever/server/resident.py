@@ -9,12 +9,14 @@ from concurrent.futures import Future
 from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
+from uuid import uuid4
 
 from s3_retriever.engine import Engine
 from s3_retriever.ingestion import AddReport
 from s3_retriever.models.query_cache import QueryCache
 from s3_retriever.models.transformers import TransformersModel
 from s3_retriever.paths import is_url
+from s3_retriever.server.announcing import JOBS
 from s3_retriever.server.batching import QuestionQueue
 from s3_retriever.server.finding import find
 from s3_retriever.server.jobs import Jobs, OnError
@@ -31,8 +33,6 @@ from s3_retriever.types import Document
 __all__ = ["Resident"]
 
 T = TypeVar("T")
-_JOBS = "jobs"
-"""Folder of the jobs, in the index's."""
 
 
 class Resident:
@@ -54,8 +54,10 @@ class Resident:
         place = engine.documents.location
         # jobs of an index in a database are kept in memory: they end with this process
         folder = Path(place) if place and not is_url(place) else None
-        spool = FolderSpool(folder / _JOBS) if folder else Spool()  # first: it may be taken
+        spool = FolderSpool(folder / JOBS) if folder else Spool()  # first: it may be taken
         self.engine = engine
+        self.folder = folder
+        self.instance = uuid4().hex
         self.settings = settings
         n = settings.search_processes
         # before any thread starts: they are forked

@@ -11,6 +11,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from s3_retriever.errors import InputError
 from s3_retriever.quoting import brief, why
+from s3_retriever.server.announcing import announce, withdraw
+from s3_retriever.server.resident import Resident
 from s3_retriever.server.settings import ServerSettings
 
 __all__ = ["LOOPBACK", "guard_loopback", "is_loopback", "make_server"]
@@ -75,4 +77,24 @@ def make_server(app: FastAPI, settings: ServerSettings, host: str, port: int) ->
         timeout_keep_alive=20,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
-    return uvicorn.Server(config)
+    return _Server(config, app.state.resident)
+
+
+class _Server(uvicorn.Server):
+    """Says in the index's folder where it is, as long as it listens."""
+
+    def __init__(self, config: uvicorn.Config, resident: Resident) -> None:
+        super().__init__(config)
+        self._resident = resident
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        folder = self._resident.folder
+        if self.started and folder is not None:
+            host, port, *_ = self.servers[0].sockets[0].getsockname()
+            announce(folder, host, port, self._resident.instance)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._resident.folder is not None:
+            withdraw(self._resident.folder)
+        await super().shutdown(sockets)

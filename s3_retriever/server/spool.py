@@ -16,6 +16,7 @@ from s3_retriever.errors import IndexLockedError
 from s3_retriever.quoting import brief
 from s3_retriever.server.schemas.documents import DocumentBody, JobBody
 from s3_retriever.storage.files import write_durably
+from s3_retriever.storage.namespaces import server_lock
 from s3_retriever.storage.places import check_folder
 from s3_retriever.types import Document
 
@@ -87,8 +88,7 @@ class FolderSpool(Spool):
         check_folder(folder)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
-        # it is given back by another thread than the one that takes it
-        self._lock = filelock.FileLock(folder / "server.lock", timeout=0, thread_local=False)
+        self._lock = server_lock(folder)
         try:
             self._lock.acquire()
         except filelock.Timeout as e:

@@ -268,3 +268,11 @@ class DocumentStore(Protocol):
 
     def namespaces(self) -> list[str]:
         """Names of the namespaces that hold an index, sorted."""
+
+    def delete_namespace(self, name: str) -> bool:
+        """Delete the index of a namespace; returns whether there was one.
+
+        Raises:
+            InputError: no name for a namespace.
+            IndexLockedError: it is in use.
+        """

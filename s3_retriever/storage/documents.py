@@ -28,7 +28,7 @@ from s3_retriever.storage.description import describe
 from s3_retriever.storage.index import Index
 from s3_retriever.storage.maintenance import Compaction
 from s3_retriever.storage.manifest import Manifest
-from s3_retriever.storage.namespaces import namespace_folder, namespaces_in
+from s3_retriever.storage.namespaces import delete_namespace, namespace_folder, namespaces_in
 from s3_retriever.storage.renaming import rename
 from s3_retriever.storage.segment_format import text_hash
 from s3_retriever.storage.segments import relabelled
@@ -296,6 +296,17 @@ class Documents:
         """
         folder = self.index.folder
         return namespaces_in(folder) if folder else []
+
+    def delete_namespace(self, name: str) -> bool:
+        """Delete the index of a namespace; returns whether there was one.
+
+        Raises:
+            InputError: no name for a namespace.
+            IndexLockedError: it is being written, or a server has the index.
+            IndexStorageError: it cannot be moved, or a part of it is a link.
+        """
+        folder = self.index.folder
+        return delete_namespace(folder, name) if folder else False
 
 
 def _has_text(index: Index, document: Document) -> bool:

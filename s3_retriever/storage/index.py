@@ -154,6 +154,8 @@ class Index:
             return
         self._check_folder(self._files)
         with writer_lock(self._files.path, wait):
+            if self._look() is None:  # it may have been deleted while this waited
+                self._check_folder(self._files)
             self._put_right()
             try:
                 yield

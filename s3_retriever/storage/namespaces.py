@@ -5,17 +5,38 @@ Each has its own segments, search part, frequencies and lock, so that nothing ca
 
 from __future__ import annotations
 
+import logging
 import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from s3_retriever.errors import InputError
-from s3_retriever.quoting import quoted
-from s3_retriever.storage.folder import parts_of_index
-from s3_retriever.storage.places import check_folder
+import filelock
 
-__all__ = ["check_namespace", "namespace_folder", "namespaces_in"]
+from s3_retriever.errors import IndexLockedError, IndexStorageError, InputError
+from s3_retriever.quoting import brief, quoted, why
+from s3_retriever.storage.files import sync_folder
+from s3_retriever.storage.folder import IndexFolder, parts_of_index
+from s3_retriever.storage.lock import writer_lock
+from s3_retriever.storage.places import check_folder, check_lock, entries
+
+__all__ = [
+    "check_namespace",
+    "delete_namespace",
+    "deleted_in",
+    "namespace_folder",
+    "namespaces_in",
+    "remove_deleted",
+    "server_lock",
+]
+
+logger = logging.getLogger(__name__)
 
 _FOLDER = "namespaces"
+_DELETED = re.compile(r"[a-z0-9_-]+\.deleted-[0-9a-f]{16}")
+"""What a namespace is called from its deletion until its files are gone: no namespace's name."""
 _DEVICE = re.compile("con|prn|aux|nul|com[0-9]|lpt[0-9]")
 """Names that no folder of Windows can have."""
 
@@ -69,7 +90,75 @@ def namespaces_in(folder: Path) -> list[str]:
     check_folder(folder / _FOLDER)
     found = []
     for path in sorted((folder / _FOLDER).glob("*")):
-        if parts_of_index(path):
+        if parts_of_index(path) and not _DELETED.fullmatch(path.name):
             check_folder(path)
             found.append(path.name)
     return found
+
+
+def server_lock(jobs: Path) -> filelock.FileLock:
+    """The lock that a server holds as long as it has the index whose jobs are in ``jobs``.
+
+    Raises:
+        IndexStorageError: it would be another file's.
+    """
+    check_folder(jobs)
+    check_lock(jobs / "server.lock")
+    # it is given back by another thread than the one that takes it
+    return filelock.FileLock(jobs / "server.lock", timeout=0, thread_local=False)
+
+
+def delete_namespace(folder: Path, name: str) -> bool:
+    """Delete a namespace of the index in ``folder``; returns whether it was there.
+
+    It is gone at once: it gets another name, under which its files are deleted then. What a kill
+    leaves of them is no namespace, and goes with the next one that is deleted.
+
+    Raises:
+        InputError: no name for a namespace.
+        IndexLockedError: it is being written, or a server has the index.
+        IndexStorageError: it cannot be moved, or a part of it is a link.
+    """
+    place = namespace_folder(folder, name)
+    remove_deleted(folder)
+    if not parts_of_index(place):
+        return False
+    IndexFolder(place).check()
+    with _no_server(folder), writer_lock(place):
+        try:
+            place.rename(place.with_name(f"{name}.deleted-{secrets.token_hex(8)}"))
+            sync_folder(place.parent)
+        except OSError as e:
+            raise IndexStorageError(f"{brief(place)} cannot be deleted: {why(e)}") from e
+    remove_deleted(folder)
+    return True
+
+
+def deleted_in(folder: Path) -> list[Path]:
+    """What is left of namespaces of the index in ``folder`` whose deletion was broken off."""
+    return [p for p in entries(folder / _FOLDER) if _DELETED.fullmatch(p.name) and p.is_dir()]
+
+
+def remove_deleted(folder: Path) -> None:
+    """Remove what :func:`deleted_in` finds; what cannot go now goes another time."""
+    check_folder(folder / _FOLDER)
+    for path in deleted_in(folder):
+        try:
+            shutil.rmtree(path)
+        except OSError as e:
+            logger.warning("%s cannot be removed yet: %s", brief(path), why(e))
+
+
+@contextmanager
+def _no_server(folder: Path) -> Iterator[None]:
+    """Keep servers from the index meanwhile: one may have jobs for the namespace."""
+    jobs = folder / "jobs"
+    if not jobs.is_dir():
+        yield
+        return
+    lock = server_lock(jobs)
+    try:
+        with lock:
+            yield
+    except filelock.Timeout as e:
+        raise IndexLockedError(f"a server has the index of {brief(folder)}; end it first") from e

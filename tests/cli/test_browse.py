@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import s3_retriever
+from s3_retriever.cli.app import app
 from s3_retriever.cli.display import console
 from tests.cli.conftest import FILES, Run, Setup
 
@@ -63,6 +66,30 @@ def test_namespaces_are_listed(run: Run, setup: Setup, own_index: Path) -> None:
     record = json.loads(run("namespaces", "--index", own_index, "--json").stdout)
     assert record == {"namespaces": ["team-a"]}
     assert run("namespaces", "--index", own_index / "nowhere").exit_code == 2
+
+
+def test_a_namespace_is_deleted(run: Run, setup: Setup, own_index: Path) -> None:
+    given = [setup.files, "--root", setup.files, "--index", own_index, "--namespace", "team-a"]
+    assert run("index", *given, *setup.resident).exit_code == 0
+    asked = ["namespaces", "--index", own_index, "--delete", "team-a"]
+    for typed, code in (("n\n", 2), ("", 1)):
+        result = CliRunner().invoke(app, list(map(str, asked)), input=typed)
+        assert result.exit_code == code, result.output
+        assert "Delete namespace team-a" in result.stderr
+    assert run("namespaces", "--index", own_index).stdout == "team-a\n"
+    left = shutil.copytree(
+        own_index / "namespaces/team-a", own_index / f"namespaces/b.deleted-{'0' * 16}"
+    )
+    place = ["--index", own_index, "--profile", setup.profile]
+    doctor = run("doctor", *place)
+    assert (doctor.exit_code, "left of a namespace" in doctor.stdout) == (0, True)
+    assert "left of" not in run("doctor", *place, "--repair").stdout
+    assert not left.exists()
+    gone = run(*asked, "--yes")
+    assert (gone.exit_code, gone.stdout) == (0, "namespace team-a deleted\n")
+    assert run("namespaces", "--index", own_index).stdout == ""
+    again = run(*asked, "--yes")
+    assert (again.exit_code, "no namespace 'team-a'" in again.stderr) == (2, True)
 
 
 def test_the_version(run: Run) -> None:

@@ -120,12 +120,12 @@ class TestAnswers:
 
     def test_sources_keep_their_numbers(self, printed: io.StringIO) -> None:
         spans = (span_of("First one.", []), span_of("Second one.", [], start=20))
-        display.console.print(display.answer_sources(Answer("It is [2].", spans, spans[1:])))
+        display.print_sources(Answer("It is [2].", spans, spans[1:]))
         shown = printed.getvalue()
         assert "[2] doc:20-31" in shown
         assert "Second one." in shown
         assert "[1]" not in shown
 
     def test_no_sources(self, printed: io.StringIO) -> None:
-        display.console.print(display.answer_sources(Answer("No.", (), ())))
+        display.print_sources(Answer("No.", (), ()))
         assert "none" in printed.getvalue()

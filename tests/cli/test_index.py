@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -255,3 +256,23 @@ def test_workers_need_a_cluster(run: Run, setup: Setup, tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "need --ray" in result.stderr
     assert "loading" not in result.stderr
+
+
+def test_a_change_of_metadata_or_of_a_name_needs_no_model(
+    run: Run, setup: Setup, tmp_path: Path
+) -> None:
+    files = Path(shutil.copytree(setup.files, tmp_path / "files"))
+    index = ["--index", tmp_path / "index"]
+    assert run("index", files, "--root", files, *index, *setup.resident).exit_code == 0
+    files = files.rename(tmp_path / "moved")
+    other = [*index, "--profile", setup.profile, "--model", tmp_path / "no-such-model"]
+    moved = run("index", files, "--root", files, *other)  # their paths are others now
+    assert moved.exit_code == 0, moved.output
+    assert "3 updated, 0 unchanged" in moved.stdout
+    assert "no tokens to read" in moved.stdout
+    assert "3 unchanged" in run("index", files, "--root", files, *other).stdout
+    renamed = run("index", files, "--root", tmp_path, *other)
+    assert "3 renamed" in renamed.stdout, renamed.output
+    assert "moved/bread.md" in run("list", *other[:4]).stdout
+    (files / "new.txt").write_text("The mill was built in 1780.")
+    assert run("index", files, "--root", files, *other).exit_code == 2

@@ -33,7 +33,7 @@ COMMANDS = {
 }
 
 
-def loaded(folder: Path, *arguments: object) -> str:
+def loaded(folder: Path, *arguments: object, code: int = 0) -> str:
     """What one command, in a process of its own, has imported."""
     done = subprocess.run(
         [sys.executable, "-c", _RUN, *map(str, arguments)],
@@ -41,7 +41,7 @@ def loaded(folder: Path, *arguments: object) -> str:
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     return done.stdout.splitlines()[-1]
 
 
@@ -65,6 +65,15 @@ def test_a_profile_whose_autoencoders_are_gone_is_enough(
     (tmp_path / "p" / "profile.json").write_bytes((setup.profile / "profile.json").read_bytes())
     result = run("delete", "bread.md", "--index", own_index, "--profile", tmp_path / "p")
     assert result.exit_code == 0, result.output
+
+
+def test_an_unchanged_folder_and_an_empty_question_load_nothing(
+    setup: Setup, own_index: Path
+) -> None:
+    place = ["--index", own_index, *setup.resident]
+    assert loaded(own_index, "index", setup.files, "--root", setup.files, *place) == "loaded:"
+    for command in ("search", "ask"):
+        assert loaded(own_index, command, " \u200b", *place, code=2) == "loaded:"
 
 
 def test_what_needs_the_model_imports_it(setup: Setup, own_index: Path) -> None:

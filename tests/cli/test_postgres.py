@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
+import psycopg
 import pytest
 
+from s3_retriever.storage.postgres.writer import GATE
 from tests.cli.conftest import Run, Setup
 from tests.postgres import Server
 
@@ -77,6 +80,33 @@ def test_what_a_database_does_itself(run: Run, setup: Setup, url: str, tmp_path:
     repaired = run("doctor", "--repair", *place)
     assert (repaired.exit_code, "backup" in repaired.output) == (2, True)
     assert "hush" not in copied.output + repaired.output
+
+
+def test_a_namespace_is_deleted(run: Run, setup: Setup, url: str, postgres: Server) -> None:
+    place = ["--index", url, "--profile", setup.profile]
+    given = [setup.files, "--root", setup.files, *place, "--namespace", "team-a"]
+    assert run("index", *given, *setup.resident[2:]).exit_code == 0
+    schema = f"{parse_qs(urlsplit(url).query)['schema'][0]}__team-a"
+    postgres.execute(f'CREATE TABLE "{schema}".theirs (x int)')
+    asked = ["namespaces", "--index", url, "--delete", "team-a", "--yes"]
+    with psycopg.connect(postgres.url()) as writer:
+        writer.execute("SELECT pg_advisory_xact_lock_shared(%s, hashtext(%s))", (GATE, schema))
+        busy = run(*asked)
+        assert (busy.exit_code, "in use" in busy.stderr) == (2, True)
+    with psycopg.connect(postgres.url()) as reader:
+        reader.execute(f'SELECT * FROM "{schema}".documents')
+        busy = run(*asked)
+        assert (busy.exit_code, "in use" in busy.stderr) == (2, True)
+    gone = run(*asked)
+    assert (gone.exit_code, gone.stdout) == (0, "namespace team-a deleted\n"), gone.output
+    assert run("namespaces", "--index", url).stdout == ""
+    assert postgres.execute(f'SELECT * FROM "{schema}".theirs') == []
+    postgres.execute(f'DROP TABLE "{schema}".theirs')
+    assert run("index", *given, *setup.resident[2:]).exit_code == 0  # it can be made anew
+    assert run(*asked).exit_code == 0
+    there = f"SELECT FROM pg_namespace WHERE nspname = '{schema}'"
+    assert postgres.execute(there) == []
+    assert record_of(run, "info", "--index", url)["documents"] == 3
 
 
 def test_migrating_from_a_folder(run: Run, setup: Setup, own_index: Path, postgres: Server) -> None:

@@ -20,7 +20,7 @@ from s3_retriever.storage.manifest import Manifest
 from s3_retriever.storage.namespaces import check_namespace
 from s3_retriever.storage.postgres import bundles, upkeep
 from s3_retriever.storage.postgres.description import describe, sizes_of
-from s3_retriever.storage.postgres.namespaces import namespaces_in
+from s3_retriever.storage.postgres.namespaces import delete_namespace, namespaces_in
 from s3_retriever.storage.postgres.state import THERE, State, read_state
 from s3_retriever.storage.postgres.tables import Tables
 from s3_retriever.storage.postgres.url import StoreUrl
@@ -357,3 +357,13 @@ class PostgresDocuments:
     def namespaces(self) -> list[str]:
         """Names of the namespaces that hold an index, sorted."""
         return namespaces_in(self.tables.db)
+
+    def delete_namespace(self, name: str) -> bool:
+        """Delete the tables of a namespace; returns whether there were any.
+
+        Raises:
+            InputError: no name for a namespace.
+            IndexLockedError: it is in use.
+            IndexStorageError: a part of it lies on another server.
+        """
+        return delete_namespace(self.tables.db, name)

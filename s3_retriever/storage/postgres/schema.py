@@ -23,6 +23,8 @@ __all__ = [
     "VERSION",
     "Layout",
     "create",
+    "drop",
+    "lock_setup",
     "open_schema",
     "read_layout",
 ]
@@ -183,7 +185,7 @@ def create(
     owners: list[str | None] = [None, *(shards or {})]
     placed = {part: owners[part % len(owners)] for part in range(n)}
     with db.transaction() as session:
-        _lock_setup(session, db.url.schema)
+        lock_setup(session, db.url.schema)
         name = sql.Identifier(db.url.schema)
         session.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
         found = session.execute("SELECT to_regclass('layout') IS NOT NULL").fetchone()
@@ -228,7 +230,7 @@ def _prepare_shard(url: str, schema: str, parts: Sequence[int]) -> None:
     shard = Database(StoreUrl(StoreUrl.parse(url).conninfo, schema))
     try:
         with shard.transaction() as session:
-            _lock_setup(session, schema)
+            lock_setup(session, schema)
             session.execute(
                 sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema))
             )
@@ -281,7 +283,7 @@ def _attach(session: Session, part: int, server: str, schema: str) -> None:
 def _migrate(db: Database) -> None:
     """Bring the tables up to :data:`VERSION`, one version after the other, in one transaction."""
     with db.transaction() as session:
-        _lock_setup(session, db.url.schema)
+        lock_setup(session, db.url.schema)
         row = session.execute("SELECT version FROM layout").fetchone()
         version = row[0] if row else VERSION
         for step in range(version + 1, VERSION + 1):
@@ -292,5 +294,14 @@ def _migrate(db: Database) -> None:
             session.execute("UPDATE layout SET version = %s", (step,))
 
 
-def _lock_setup(session: Session, schema: str) -> None:
+def drop(session: Session) -> None:
+    """Drop what :func:`create` made on this server, in the transaction of a session."""
+    session.execute(
+        "DROP TABLE documents, blocks, batches, postings, writing, commits, settled, layout"
+    )
+    session.execute("DROP SEQUENCE commit_numbers")
+
+
+def lock_setup(session: Session, schema: str) -> None:
+    """Hold the lock under which tables of a schema are made, until the transaction ends."""
     session.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (_SETUP_LOCK, schema))
