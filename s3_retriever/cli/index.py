@@ -103,7 +103,7 @@ def index(
         open_documents(place, profile).delete(changes.removed)
         _say(f"{brief(where)}: {_counts(0, 0, 0, len(skipped), changes)}{others}")
         return
-    engine = open_engine(place, profile, model, device, create=True)
+    engine = open_engine(place, profile, model, device, create=True, first_layers=True)
     engine.documents.rename(changes.renamed)
     report, seconds = add_with_bar(engine, changes.documents, runner)
     if changes.removed:

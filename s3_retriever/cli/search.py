@@ -7,7 +7,7 @@ import time
 from rich.text import Text
 
 from s3_retriever.cli.display import console, print_json, span_panels
-from s3_retriever.cli.opening import open_engine, place_of, shown
+from s3_retriever.cli.opening import place_of, shown
 from s3_retriever.cli.options import (
     BudgetOption,
     DeviceOption,
@@ -23,6 +23,7 @@ from s3_retriever.cli.options import (
     ScoringOption,
     parse_filter,
 )
+from s3_retriever.cli.searching import open_searcher
 from s3_retriever.quoting import brief
 
 __all__ = ["search"]
@@ -45,9 +46,9 @@ def search(
     """Find the spans of text that hold the evidence for a question."""
     metadata = parse_filter(condition)
     place = place_of(folder, namespace)
-    engine = open_engine(place, profile, model, device)
+    index = open_searcher(place, profile, model, device, mode)
     started = time.perf_counter()
-    spans = engine.retrieve(
+    spans = index.retrieve(
         question,
         max_tokens=max_tokens,
         k=k,
@@ -62,14 +63,14 @@ def search(
             {
                 "question": question,
                 "index": shown(place),
-                "profile": engine.profile.card.name,
+                "profile": index.profile,
                 "spans": [span.to_dict() for span in spans],
                 "ms": round(ms, 1),
             }
         )
         return
     console.print(span_panels(spans))
-    tokens = sum(engine.llm.count_tokens(span.text) for span in spans)
+    tokens = sum(index.count_tokens(span.text) for span in spans)
     console.print(
         Text(f"{len(spans)} spans, {tokens} tokens, {ms:.0f} ms, {brief(shown(place))}", "dim"),
         soft_wrap=True,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from s3_retriever.errors import InputError, NotLoadedError
 from s3_retriever.models.families import AttentionLayout
 from s3_retriever.models.hooks import Projections, decoder_layers
 from s3_retriever.models.loading import load_first_layers
+from s3_retriever.models.refusals import Headless
 from s3_retriever.models.resident import ResidentReader
 from s3_retriever.models.weights import bound_model
 from s3_retriever.quoting import brief
@@ -19,7 +20,7 @@ from s3_retriever.quoting import brief
 __all__ = ["FirstLayers"]
 
 
-class FirstLayers(ResidentReader):
+class FirstLayers(Headless, ResidentReader):
     """The embedding and the first layers of a language model, in memory without the others.
 
     Its keys, queries and digests are those of the whole model, to the last bit. What takes the
@@ -131,32 +132,6 @@ class FirstLayers(ResidentReader):
         """
         self._need(layers)
         return super().read_queries(texts, layers)
-
-    def question_log_likelihoods(self, passages: Sequence[np.ndarray], question: str) -> NoReturn:
-        """Takes the whole model.
-
-        Raises:
-            NotLoadedError: always.
-        """
-        raise self._refusal("the likelihood of a question takes all of them")
-
-    def chat_ids(self, messages: Sequence[Mapping[str, str]]) -> NoReturn:
-        """Takes the whole model.
-
-        Raises:
-            NotLoadedError: always.
-        """
-        raise self._refusal("an answer takes all of them")
-
-    def stream(
-        self, input_ids: Sequence[int], *, max_new_tokens: int = 256, temperature: float = 0.0
-    ) -> NoReturn:
-        """Takes the whole model.
-
-        Raises:
-            NotLoadedError: always.
-        """
-        raise self._refusal("an answer takes all of them")
 
     def _need(self, layers: Sequence[int]) -> None:
         if max(layers) >= self.n_loaded:
