@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3_retriever.cli.display import waiting
+from s3_retriever.cli.lean_imports import lean_imports
 from s3_retriever.errors import IndexStorageError, InputError
 from s3_retriever.paths import is_url
 from s3_retriever.quoting import brief, quoted
@@ -176,7 +177,7 @@ def open_engine(
         first_layers: load no more of the model than reads documents, and questions.
     """
     manifest = existing_manifest(place) if not create or there_is(place) else None
-    with waiting(f"opening {brief(shown(place))} ...") as say:
+    with waiting(f"opening {brief(shown(place))} ...") as say, lean_imports():
         from s3_retriever.engine import Engine
         from s3_retriever.profiles.cards import DEFAULT_PROFILE, load_card
 

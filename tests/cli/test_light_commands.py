@@ -19,7 +19,7 @@ from tests.cli.conftest import Run, Setup
 _RUN = (
     "import sys\nfrom s3_retriever.cli import main\n"
     "try:\n    main()\n"
-    "finally:\n    print('loaded:', *({'torch', 'transformers', 'tokenizers'} & {*sys.modules}))"
+    "finally:\n    print('loaded:', *(set({asked!r}) & {{*sys.modules}}))"
 )
 
 COMMANDS = {
@@ -40,9 +40,14 @@ COMMANDS = {
 
 
 def loaded(folder: Path, *arguments: object) -> str:
-    """What one command, in a process of its own, has imported."""
+    """What of a model's libraries one command, in a process of its own, has imported."""
+    return loaded_of(folder, ["torch", "transformers", "tokenizers"], *arguments)
+
+
+def loaded_of(folder: Path, asked: list[str], *arguments: object) -> str:
+    """Which of these modules one command, in a process of its own, has imported."""
     done = subprocess.run(
-        [sys.executable, "-c", _RUN, *map(str, arguments)],
+        [sys.executable, "-c", _RUN.format(asked=asked), *map(str, arguments)],
         cwd=folder,
         capture_output=True,
         text=True,
