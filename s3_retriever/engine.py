@@ -25,7 +25,6 @@ from s3_retriever.generation.compress import CompressedContext, Compressor
 from s3_retriever.ingestion import AddReport, Ingestion
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.query_cache import QueryCache
-from s3_retriever.models.shared import shared_model
 from s3_retriever.models.weights import bound_model
 from s3_retriever.paths import bound_place
 from s3_retriever.profiles.cards import DEFAULT_PROFILE, bound_profile
@@ -125,6 +124,7 @@ class Engine:
         dtype: torch.dtype | None = None,
         scan: ScanSettings | None = None,
         retrieve: RetrieveSettings | None = None,
+        first_layers: bool = False,
     ) -> Engine:
         """Load the model that a profile is for, and open or create an index.
 
@@ -138,6 +138,8 @@ class Engine:
             dtype: by default bfloat16 where the hardware has it, else float32.
             scan: chunk and batch sizes.
             retrieve: defaults of every stage between a question and its spans.
+            first_layers: load only the layers that the profile reads: enough to add documents and
+                for all modes but ``hybrid``; what takes more raises ``NotLoadedError``.
 
         Raises:
             ProfileError: no such profile, it is damaged, or it is for another model.
@@ -148,10 +150,7 @@ class Engine:
         path = bound_place(path) if path is not None else None
         profile, model = bound_profile(profile), bound_model(model) if model else model
         loaded = Profile.load(profile)
-        revision = loaded.card.revision if model is None else None
-        llm = shared_model(
-            model or loaded.card.model, revision=revision, device=device, dtype=dtype
-        )
+        llm = loaded.resident(model, device=device, dtype=dtype, first_layers=first_layers)
         engine = cls(llm, loaded, path, scan=scan, retrieve=retrieve)
         engine._source = {"profile": profile, "model": model}
         return engine

@@ -11,6 +11,7 @@ __all__ = [
     "IndexStorageError",
     "InputError",
     "ModelError",
+    "NotLoadedError",
     "ProfileError",
     "RunnerError",
     "ServerError",
@@ -34,6 +35,10 @@ class InputError(EndogenousError, ValueError):
 
 class ModelError(EndogenousError):
     """A language model that cannot be found, read, or whose architecture is not supported."""
+
+
+class NotLoadedError(ModelError):
+    """Something that takes the whole model, asked of one of which only a part is in memory."""
 
 
 class ProfileError(EndogenousError):

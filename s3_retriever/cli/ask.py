@@ -25,7 +25,7 @@ from s3_retriever.cli.options import (
     UrlOption,
     parse_filter,
 )
-from s3_retriever.cli.serving import index_of, profile_name
+from s3_retriever.cli.serving import index_of, is_client
 
 if TYPE_CHECKING:
     from s3_retriever.client import Client, RemoteAnswer
@@ -56,7 +56,8 @@ def ask(
     index = index_of(folder, url, namespace, profile, local=(model, device), finding=True)
 
     def begin(engine: Engine | Client) -> tuple[str, float, AnswerStream | RemoteAnswer]:
-        name, started = profile_name(engine), time.perf_counter()
+        name = engine.info().profile if is_client(engine) else engine.profile.card.name
+        started = time.perf_counter()
         stream = engine.answer(
             question,
             max_tokens=max_tokens,

@@ -114,7 +114,9 @@ def index(
     if news.unread:
         report, seconds = where.asking(
             lambda engine: _read(engine, store, news, changes, runner),
-            lambda place: open_engine(place, profile, model, device, create=True),
+            lambda place: open_engine(
+                place, profile, model, device, create=True, first_layers=True
+            ),
         )
     elif store is not None:  # no model is needed
         if not is_client(store):

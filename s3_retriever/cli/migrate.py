@@ -49,7 +49,9 @@ def migrate(
     documents = _documents(source, manifest)
     if not documents:
         raise InputError(f"index {brief(shown(source))} holds no documents")
-    engine = open_engine(place, profile or DEFAULT_PROFILE, model, device, create=True)
+    engine = open_engine(
+        place, profile or DEFAULT_PROFILE, model, device, create=True, first_layers=True
+    )
     report, seconds = add_with_bar(engine, documents)
     console.print(
         f"{brief(shown(place))}: {len(report.added)} added, {len(report.updated)} updated, "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s3_retriever.cli.display import waiting
+from s3_retriever.cli.lean_imports import lean_imports
 from s3_retriever.errors import IndexStorageError, InputError
 from s3_retriever.paths import is_url
 from s3_retriever.quoting import brief, quoted
@@ -163,6 +164,7 @@ def open_engine(
     device: str | None,
     *,
     create: bool = False,
+    first_layers: bool = False,
 ) -> Engine:
     """Load the model and open the index, saying so meanwhile.
 
@@ -172,9 +174,10 @@ def open_engine(
         model: other weights of the profile's model.
         device: by default the best.
         create: make the index if there is none; otherwise that is an error.
+        first_layers: load no more of the model than reads documents, and questions.
     """
     manifest = existing_manifest(place) if not create or there_is(place) else None
-    with waiting(f"opening {brief(shown(place))} ...") as say:
+    with waiting(f"opening {brief(shown(place))} ...") as say, lean_imports():
         from s3_retriever.engine import Engine
         from s3_retriever.profiles.cards import DEFAULT_PROFILE, load_card
 
@@ -182,7 +185,9 @@ def open_engine(
             profile = profile_of(manifest, place) if manifest else DEFAULT_PROFILE
         named = model or load_card(profile).model
         say(f"loading {brief(named)} (the first time, this takes a minute) ...")
-        return Engine.from_profile(profile, place, model=model, device=device)
+        return Engine.from_profile(
+            profile, place, model=model, device=device, first_layers=first_layers
+        )
 
 
 def open_documents(place: Place, profile: str | None, *, create: bool = False) -> DocumentStore:

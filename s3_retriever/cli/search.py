@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from s3_retriever.cli.display import console, print_json, print_spans
-from s3_retriever.cli.opening import open_engine
 from s3_retriever.cli.options import (
     BudgetOption,
     DeviceOption,
@@ -27,12 +26,12 @@ from s3_retriever.cli.options import (
     UrlOption,
     parse_filter,
 )
-from s3_retriever.cli.serving import index_of, profile_name, tokens_of
+from s3_retriever.cli.searching import Searcher, open_searcher
+from s3_retriever.cli.serving import index_of, is_client
 from s3_retriever.quoting import brief
 
 if TYPE_CHECKING:
     from s3_retriever.client import Client
-    from s3_retriever.engine import Engine
     from s3_retriever.types import Span
 
 __all__ = ["search"]
@@ -57,8 +56,8 @@ def search(
     metadata = parse_filter(condition)
     index = index_of(folder, url, namespace, profile, local=(model, device), finding=True)
     found = index.asking(
-        lambda engine: _search(
-            engine,
+        lambda searcher: _search(
+            searcher,
             question,
             max_tokens=max_tokens,
             k=k,
@@ -67,7 +66,7 @@ def search(
             scoring=scoring,
             token_scores=not as_json,
         ),
-        lambda place: open_engine(place, profile, model, device),
+        lambda place: open_searcher(place, profile, model, device, mode),
     )
     if as_json:
         print_json(
@@ -95,8 +94,11 @@ class _Found:
     ms: float
 
 
-def _search(engine: Engine | Client, question: str, **arguments: Any) -> _Found:
+def _search(searcher: Searcher | Client, question: str, **arguments: Any) -> _Found:
     started = time.perf_counter()
-    spans = engine.retrieve(question, **arguments)
+    spans = searcher.retrieve(question, **arguments)
     ms = 1000 * (time.perf_counter() - started)
-    return _Found(spans, profile_name(engine), tokens_of(engine, spans), ms)
+    texts = [span.text for span in spans]
+    if is_client(searcher):
+        return _Found(spans, searcher.info().profile, sum(searcher.count_tokens(texts)), ms)
+    return _Found(spans, searcher.profile, sum(map(searcher.count_tokens, texts)), ms)

@@ -21,21 +21,18 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
     from s3_retriever.client import Client
-    from s3_retriever.engine import Engine
     from s3_retriever.storage.base import DocumentStore
-    from s3_retriever.types import Span
 
 __all__ = [
     "URL_VARIABLE",
     "Index",
     "index_of",
     "is_client",
-    "profile_name",
-    "tokens_of",
 ]
 
 URL_VARIABLE = "S3_RETRIEVER_URL"
 _PROBE_SECONDS = 10.0
+E = TypeVar("E")
 T = TypeVar("T")
 
 
@@ -56,7 +53,7 @@ class Index:
         assert self.server is not None
         return self.server.url
 
-    def asking(self, ask: Callable[[Engine | Client], T], load: Callable[[Place], Engine]) -> T:
+    def asking(self, ask: Callable[[E | Client], T], load: Callable[[Place], E]) -> T:
         """What the server says; if it was found by its index and is gone since, what a model says.
 
         Args:
@@ -134,21 +131,6 @@ def is_client(asked: object) -> TypeIs[Client]:
     """Whether a server is asked; where no client was made, its library need not be there."""
     module = sys.modules.get("s3_retriever.client.client")
     return module is not None and isinstance(asked, module.Client)
-
-
-def profile_name(engine: Engine | Client) -> str:
-    """The profile that finds the spans."""
-    if is_client(engine):
-        return engine.info().profile
-    return engine.profile.card.name
-
-
-def tokens_of(engine: Engine | Client, spans: Sequence[Span]) -> int:
-    """How many of the model's tokens the texts of spans have."""
-    texts = [span.text for span in spans]
-    if is_client(engine):
-        return sum(engine.count_tokens(texts))
-    return sum(map(engine.llm.count_tokens, texts))
 
 
 def _found(index: Path, namespace: str | None, writing: bool) -> Client | None:

@@ -15,7 +15,7 @@ import torch
 from s3_retriever.encoding.chunks import rounds
 from s3_retriever.encoding.scanner import Scanner
 from s3_retriever.errors import InputError, ModelError
-from s3_retriever.models.transformers import TransformersModel
+from s3_retriever.models.first_layers import FirstLayers
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.quoting import brief
 from s3_retriever.settings import ScanSettings
@@ -164,15 +164,16 @@ def _reason(error: BaseException) -> str | None:
 
 
 def load_scanner(plan: ScanPlan) -> Scanner:
-    """Load what a plan names.
+    """Load what a plan names: of the model, the layers that the profile reads.
 
     Raises:
         ProfileError: no such profile, it is damaged, or it is for another model.
         ModelError: the weights cannot be found or read, or are others than the plan's.
     """
     profile = Profile.load(plan.profile)
-    llm = TransformersModel.load(
+    llm = FirstLayers.load(
         plan.model or profile.card.model,
+        profile.layers[-1] + 1,
         revision=profile.card.revision if plan.model is None else None,
         device=plan.device,
         dtype=_DTYPES[plan.dtype] if plan.dtype else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import struct
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,19 @@ import torch
 from safetensors import SafetensorError
 
 from s3_retriever.errors import ModelError
-from s3_retriever.models.families import layout_of
+from s3_retriever.models.families import AttentionLayout, layout_of
 from s3_retriever.models.quiet import quiet_transformers
 from s3_retriever.models.weights import find_weights
 from s3_retriever.quoting import brief, quoted, why
 
-__all__ = ["UNREADABLE", "best_device", "best_dtype", "load_pretrained", "load_tokenizer"]
+__all__ = [
+    "UNREADABLE",
+    "best_device",
+    "best_dtype",
+    "load_first_layers",
+    "load_pretrained",
+    "load_tokenizer",
+]
 
 
 UNREADABLE = (
@@ -54,6 +62,45 @@ def load_pretrained(
         ModelError: the weights cannot be found or read, the family is unknown, or the device
             cannot be used.
     """
+    loaded, tokenizer, _ = _load(model, None, revision, device, dtype)
+    return loaded, tokenizer
+
+
+def load_first_layers(
+    model: str,
+    n: int,
+    *,
+    revision: str | None = None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+) -> tuple[Any, Any, AttentionLayout]:
+    """The embedding and the first layers of a model, its tokenizer, and the whole model's layout.
+
+    Later layers and a head that is not the embedding again are not read from the file. What the
+    layers compute is what they compute in the whole model, to the last bit.
+
+    Args:
+        model: where the weights are (see :func:`~s3_retriever.models.weights.find_weights`).
+        n: how many layers; of a model that has fewer, all.
+        revision: a hub revision.
+        device: by default the first GPU, else the CPU.
+        dtype: by default bfloat16 where the hardware computes with it, else float32.
+
+    Raises:
+        ModelError: the weights cannot be found or read, the family is unknown, or the device
+            cannot be used.
+    """
+    return _load(model, n, revision, device, dtype)
+
+
+def _load(
+    model: str,
+    n: int | None,
+    revision: str | None,
+    device: str | torch.device | None,
+    dtype: torch.dtype | None,
+) -> tuple[Any, Any, AttentionLayout]:
+    """All layers with the head, or the first ``n`` without."""
     import transformers
 
     folder = find_weights(model, revision=revision)
@@ -61,20 +108,40 @@ def load_pretrained(
     with quiet_transformers():
         try:
             config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-            layout_of(config.get_text_config())  # before gigabytes are read
+            layout = layout_of(config.get_text_config())  # before gigabytes are read
             tokenizer = load_tokenizer(folder)
-            loaded = transformers.AutoModelForCausalLM.from_pretrained(
+            loader: Any = transformers.AutoModelForCausalLM
+            if n is not None:
+                if config is config.get_text_config():  # a model of pictures, too, stays one
+                    loader = transformers.AutoModel
+                config = _with_layers(config, min(n, layout.n_layers))
+            loaded, found = loader.from_pretrained(
                 folder,
+                config=config,
                 dtype=dtype or best_dtype(chosen),
                 use_safetensors=True,
                 trust_remote_code=False,  # else a folder with code has it ask at the terminal
+                output_loading_info=True,
             )
         except UNREADABLE as e:
             raise ModelError(
                 f"{brief(folder)} cannot be loaded as a language model: {why(e)}"
             ) from e
+    if n is not None and found["missing_keys"]:  # transformers makes up what a file lacks
+        lacks = min(found["missing_keys"])
+        raise ModelError(f"{brief(folder)} lacks weights of its first layers: {brief(lacks)}")
     module: Any = loaded  # transformers' annotation of .to() does not type-check
-    return module.to(chosen), tokenizer
+    return module.to(chosen), tokenizer, layout
+
+
+def _with_layers(config: Any, n: int) -> Any:
+    """A copy of a configuration, with so many layers."""
+    cut = copy.deepcopy(config)
+    text = cut.get_text_config()
+    if getattr(text, "layer_types", None):
+        text.layer_types = list(text.layer_types[:n])
+    text.num_hidden_layers = n
+    return cut
 
 
 def load_tokenizer(folder: Path) -> Any:

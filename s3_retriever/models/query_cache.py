@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from s3_retriever.models.base import QueryReader
+
+if TYPE_CHECKING:  # a search for words alone has no torch
+    from torch import Tensor
 
 __all__ = ["QueryCache"]
 
@@ -86,6 +87,8 @@ class QueryCache:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take them, float32 on the CPU."""
+        import torch
+
         self._layers = state["_layers"]
         self._known = {
             key: {layer: torch.from_numpy(queries) for layer, queries in by_layer.items()}

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from s3_retriever.forking import ForkLock
+from s3_retriever.models.first_layers import FirstLayers
 from s3_retriever.models.loading import best_device
 from s3_retriever.models.transformers import TransformersModel
 from s3_retriever.models.weights import bound_model
@@ -16,7 +17,7 @@ from s3_retriever.models.weights import bound_model
 __all__ = ["shared_model"]
 
 _lock = ForkLock()
-_models: weakref.WeakValueDictionary[tuple[Any, ...], TransformersModel] = (
+_models: weakref.WeakValueDictionary[tuple[Any, ...], TransformersModel | FirstLayers] = (
     weakref.WeakValueDictionary()
 )
 """They go when the last engine that holds them does."""
@@ -28,7 +29,8 @@ def shared_model(
     revision: str | None = None,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
-) -> TransformersModel:
+    n_layers: int | None = None,
+) -> TransformersModel | FirstLayers:
     """The model that :meth:`TransformersModel.load` gives; one that is in memory is not read again.
 
     Args:
@@ -36,16 +38,22 @@ def shared_model(
         revision: a hub revision.
         device: by default the first GPU, else the CPU.
         dtype: by default bfloat16 where the hardware computes with it, else float32.
+        n_layers: so many of the first layers are enough; a whole model that is in memory is, too.
 
     Raises:
         ModelError: the weights cannot be found or read, or the device cannot be used.
     """
     model = bound_model(model)
-    key = (model, revision, str(device or best_device()), dtype, _state_of(Path(model)))
+    whole = (model, revision, str(device or best_device()), dtype, _state_of(Path(model)))
+    key = whole if n_layers is None else (*whole, n_layers)
+    where: dict[str, Any] = {"revision": revision, "device": device, "dtype": dtype}
     with _lock:  # two threads that ask at once load one
-        llm = _models.get(key)
+        llm = _models.get(whole) or _models.get(key)
         if llm is None:
-            llm = TransformersModel.load(model, revision=revision, device=device, dtype=dtype)
+            if n_layers is None:
+                llm = TransformersModel.load(model, **where)
+            else:
+                llm = FirstLayers.load(model, n_layers, **where)
             _models[key] = llm
     return llm
 

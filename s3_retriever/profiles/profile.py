@@ -11,20 +11,23 @@ import copy
 from dataclasses import dataclass, field, replace
 from importlib.metadata import requires, version
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from s3_retriever.checksums import sha256_of
 from s3_retriever.errors import ProfileError
 from s3_retriever.models.base import LanguageModel
-from s3_retriever.models.families import AttentionLayout
 from s3_retriever.models.weights import cache_folder
-from s3_retriever.profiles.autoencoder import TopKSae
 from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.profiles.cards import find_profile, load_card
-from s3_retriever.profiles.query_adapter import ADAPTER_FILE, QueryAdapter
 from s3_retriever.quoting import brief, quoted
 from s3_retriever.settings import RetrieveSettings
+
+if TYPE_CHECKING:  # a search for words alone has no torch
+    import torch
+
+    from s3_retriever.models.families import AttentionLayout
+    from s3_retriever.profiles.autoencoder import TopKSae
+    from s3_retriever.profiles.query_adapter import QueryAdapter
 
 __all__ = ["Profile"]
 
@@ -56,6 +59,8 @@ class Profile:
             ProfileError: nothing there, a file is missing, truncated, altered, or of a newer
                 schema.
         """
+        from s3_retriever.profiles.autoencoder import TopKSae
+
         folder = find_profile(name_or_folder)
         card = load_card(folder)
         saes = []
@@ -84,6 +89,36 @@ class Profile:
     def default_settings(self) -> RetrieveSettings:
         """Every stage's settings, with what was chosen for this model."""
         return self.card.retrieve or RetrieveSettings()
+
+    def resident(
+        self,
+        model: str | None = None,
+        *,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
+        first_layers: bool = False,
+    ) -> LanguageModel:
+        """The model this profile is for, in memory: one for all of a process that ask for it.
+
+        Args:
+            model: other weights of the same model: a hub id, a folder or a ``.gguf`` file.
+            device: by default the first GPU, else the CPU.
+            dtype: by default bfloat16 where the hardware has it, else float32.
+            first_layers: those that are read are enough
+                (:class:`~s3_retriever.models.first_layers.FirstLayers`).
+
+        Raises:
+            ModelError: the weights cannot be found or read, or the device cannot be used.
+        """
+        from s3_retriever.models.shared import shared_model
+
+        return shared_model(
+            model or self.card.model,
+            revision=self.card.revision if model is None else None,
+            device=device,
+            dtype=dtype,
+            n_layers=self.layers[-1] + 1 if first_layers else None,
+        )
 
     def on(self, device: torch.device) -> Profile:
         """The profile with its autoencoders on a device: itself, or one copy that all share."""
@@ -150,6 +185,8 @@ def _tried_releases() -> str:
 def _load_adapter(folder: Path, card: ProfileCard) -> QueryAdapter | None:
     if card.query_adapter_sha256 is None:
         return None
+    from s3_retriever.profiles.query_adapter import ADAPTER_FILE, QueryAdapter
+
     adapter = QueryAdapter.load(folder / ADAPTER_FILE)
     if sha256_of(folder / ADAPTER_FILE) != card.query_adapter_sha256:
         raise ProfileError(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from s3_retriever.retrieval.full_scan import best_blocks
-from s3_retriever.retrieval.scoring.attention import AttentionScorer
 from s3_retriever.retrieval.scoring.base import TokenScorer
 from s3_retriever.search.base import CandidateSearch
 from s3_retriever.search.filters import Filter
@@ -44,6 +42,10 @@ def find_candidates(
     if look_up_words:
         found += [h.tokens for h in search.search_words(words, settings.words, filter)]
     if scorer is not None:
+        # which need torch, as a search for words alone does not
+        from s3_retriever.retrieval.full_scan import best_blocks
+        from s3_retriever.retrieval.scoring.attention import AttentionScorer
+
         n_features = settings.features if look_up_words else settings.features_alone
         if not look_up_words and isinstance(scorer, AttentionScorer):
             # alone, features must find all there is; beside words, votes do (docs/performance.md)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import InstanceOf, TypeAdapter
 
@@ -26,15 +26,16 @@ from s3_retriever.retrieval.query import (
     project_question,
     question_ids,
 )
-from s3_retriever.retrieval.scoring.attention import AttentionScorer, QuestionLanes
 from s3_retriever.retrieval.scoring.base import TokenScorer
-from s3_retriever.retrieval.scoring.coactivation import CoactivationScorer
 from s3_retriever.retrieval.spans import rows_touching
 from s3_retriever.search.base import CandidateSearch
 from s3_retriever.search.filters import Filter, compile_filter
 from s3_retriever.settings import RetrieveSettings, Scoring
 from s3_retriever.storage.base import CodeStore
 from s3_retriever.types import Span, SpanRef, TokenScore
+
+if TYPE_CHECKING:  # a search for words alone has no torch
+    from s3_retriever.retrieval.scoring.attention import AttentionScorer, QuestionLanes
 
 __all__ = ["Retriever", "check_asked"]
 
@@ -193,6 +194,8 @@ class Retriever:
             scoring = "attention" if self._profile.card.heads else "coactivation"
         if scoring == "attention":
             return self.attention_scorer(asked, settings.scoring.null_question)
+        from s3_retriever.retrieval.scoring.coactivation import CoactivationScorer
+
         layout = self._llm.layout
         return CoactivationScorer(
             self._profile, layout, asked, settings.scoring, store.df, store.n_tokens
@@ -206,6 +209,8 @@ class Retriever:
         Raises:
             ProfileError: the profile has no heads.
         """
+        from s3_retriever.retrieval.scoring.attention import AttentionScorer, QuestionLanes
+
         lanes = QuestionLanes(self._profile, self._llm.layout, asked)
         null = self._null(null_question) if null_question is not None else None
         return AttentionScorer(self._profile, lanes, null)
@@ -230,6 +235,8 @@ class Retriever:
             return self._null_lanes[text]
 
     def _lanes(self, text: str, cache: QueryCache | None = None) -> QuestionLanes:
+        from s3_retriever.retrieval.scoring.attention import QuestionLanes
+
         projected = project_question(self._llm, self._profile.card, text, cache=cache)
         lanes = QuestionLanes(self._profile, self._llm.layout, projected)
         _ = lanes.tables  # now, not by each of several threads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
@@ -39,6 +39,13 @@ class Preset:
     """Whether blocks with the question's words are candidates; else features look at all."""
     summary: str = ""
     """One phrase for the command line's help."""
+
+    @property
+    def part_of_model(self) -> Literal["tokenizer", "first layers", "all"]:
+        """What of the model its legs take; of legs that the package does not have, all."""
+        if self.legs.keys() <= {"bm25"}:
+            return "tokenizer"
+        return "first layers" if self.legs.keys() <= {*_FAST} else "all"
 
     def weights(self, settings: RetrieveSettings) -> dict[str, float]:
         """Weights of the legs that are asked under some settings.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from s3_retriever.arguments import listed
 from s3_retriever.errors import InputError
@@ -16,6 +16,9 @@ from s3_retriever.models.query_cache import QueryCache
 from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.text import check_text
 from s3_retriever.validation import is_blank
+
+if TYPE_CHECKING:  # a search for words alone has no torch
+    from torch import Tensor
 
 __all__ = [
     "ProjectedQuestion",

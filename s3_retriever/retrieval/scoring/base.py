@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from s3_retriever.search.base import FeatureWeights
 from s3_retriever.types import TokenBatch
+
+if TYPE_CHECKING:  # a search for words alone has no torch
+    from torch import Tensor
 
 __all__ = ["PartialScores", "TokenScorer", "Totals", "merge_totals", "score_tokens", "strongest"]
 
@@ -47,6 +48,8 @@ class PartialScores:
     @property
     def totals(self) -> Totals:
         """What other parts need to know of this one."""
+        import torch
+
         if not self.n_tokens:
             n_lanes = sum(part.shape[1] for part in self.logits)
             return Totals(0, torch.full((n_lanes,), -torch.inf), torch.zeros(n_lanes))
@@ -86,11 +89,14 @@ def merge_totals(parts: Sequence[Totals]) -> Totals:
         parts: at least one.
 
     Example:
+        >>> import torch
         >>> part = Totals(2, torch.zeros(1), torch.ones(1))
         >>> merged = merge_totals([part, part])
         >>> merged.n_tokens, round(float(merged.logsumexp.exp()), 3)
         (4, 2.0)
     """
+    import torch
+
     parts = [part for part in parts if part.n_tokens] or parts[:1]
     highest = torch.stack([part.highest for part in parts])
     sums = torch.stack([part.sums for part in parts])
@@ -124,6 +130,8 @@ def strongest(best: Sequence[tuple[int, Tensor]], n_hookpoints: int, limit: int)
         n_hookpoints: of the profile.
         limit: most weights.
     """
+    import torch
+
     found: list[dict[int, float]] = [{} for _ in range(n_hookpoints)]
     if best:
         stacked = torch.stack([weights for _, weights in best])
