@@ -24,6 +24,7 @@ from s3_retriever.models.rounds import Rounds
 from s3_retriever.models.streaming import PieceStream, text_pieces
 from s3_retriever.models.tokenizing import TextTokenizer
 from s3_retriever.models.weights import bound_model
+from s3_retriever.quoting import quoted
 from s3_retriever.types import Tokens
 
 __all__ = ["TransformersModel"]
@@ -83,6 +84,11 @@ class TransformersModel:
         )
         self._reader = ProjectionReader(model, self.layout, self.lock)
         self._decoder = Decoder(model, tokenizer, self.lock)
+
+    def __repr__(self) -> str:
+        """Where the weights came from and where they are."""
+        kind = str(self.model.dtype).removeprefix("torch.")
+        return f"TransformersModel({quoted(self.name)}, device={self.device}, dtype={kind})"
 
     @classmethod
     def load(

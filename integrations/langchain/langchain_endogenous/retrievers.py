@@ -23,6 +23,7 @@ from typing_extensions import Self
 from langchain_endogenous.adding import as_documents, get_documents, put_documents
 from langchain_endogenous.chat_models import ChatEndogenous
 from langchain_endogenous.documents import from_span, to_document
+from langchain_endogenous.managing import removed
 from langchain_endogenous.questions import question_of
 from s3_retriever.arguments import listed
 from s3_retriever.errors import InputError
@@ -32,7 +33,6 @@ from s3_retriever.integration import (
     Call,
     Source,
     Work,
-    deleted,
     made,
     open_engine,
     opened,
@@ -87,7 +87,7 @@ class EndogenousRetriever(DocumentIndex):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)  # a token may be among it
 
-    engine: AnyEngine = Field(exclude=True, repr=False)
+    engine: AnyEngine = Field(exclude=True)
     """The model and the index, or a client of a server's; shared, and left out when the retriever
     is serialised."""
     max_tokens: int | None = Field(default=512, ge=1)
@@ -238,19 +238,23 @@ class EndogenousRetriever(DocumentIndex):
         """As :meth:`upsert`; the event loop stays free."""
         return await self._source.arun(_upserted(items, **kwargs))
 
-    def delete(self, ids: list[str] | None = None, **kwargs: Any) -> DeleteResponse:
-        """Remove documents by id; one that is not there is no failure.
+    def delete(
+        self, ids: list[str] | None = None, *, filter: Filter | None = None, **kwargs: Any
+    ) -> DeleteResponse:
+        """Remove documents by id, or those that pass a filter; one that is not there is no failure.
 
         The id of a document that :meth:`invoke` gave back names the one it was cut from.
 
         Raises:
-            ValueError: no ids are given.
+            ValueError: neither or both are given, or the filter is empty or wrong.
         """
-        return self._source.run(_deleted(ids))
+        return self._source.run(_deleted(ids, filter))
 
-    async def adelete(self, ids: list[str] | None = None, **kwargs: Any) -> DeleteResponse:
+    async def adelete(
+        self, ids: list[str] | None = None, *, filter: Filter | None = None, **kwargs: Any
+    ) -> DeleteResponse:
         """As :meth:`delete`; the event loop stays free."""
-        return await self._source.arun(_deleted(ids))
+        return await self._source.arun(_deleted(ids, filter))
 
     def get(self, ids: Sequence[str], /, **kwargs: Any) -> list[Document]:
         """Documents as they were added; ids that are not there are left out."""
@@ -380,10 +384,8 @@ def _upserted(items: Sequence[Document], **kwargs: Any) -> Work[UpsertResponse]:
     return UpsertResponse(succeeded=list(added), failed=[i for i in ids if i not in added])
 
 
-def _deleted(ids: list[str] | None) -> Work[DeleteResponse]:
-    if ids is None:
-        raise ValueError("delete needs the ids of documents")
-    there = yield from deleted(ids)
+def _deleted(ids: list[str] | None, filter: Filter | None) -> Work[DeleteResponse]:
+    there = yield from removed(ids, filter)
     return DeleteResponse(succeeded=there, num_deleted=len(there), failed=[], num_failed=0)
 
 

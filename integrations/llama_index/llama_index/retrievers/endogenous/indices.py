@@ -104,6 +104,9 @@ class EndogenousIndex(BaseIndex[EmptyIndexStruct]):
         self.engine = own
         self._retriever = EndogenousRetriever(own)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.engine!r})"
+
     @property
     def _source(self) -> Source:
         return source_of(self.engine)
