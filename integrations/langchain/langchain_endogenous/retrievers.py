@@ -58,8 +58,9 @@ class EndogenousRetriever(DocumentIndex):
     ``token``, ``namespace`` and ``timeout`` as of :class:`s3_retriever.client.Client`. Awaited
     methods then take no threads.
 
-    What comes back are exact spans of the added texts: ``text[start_index:end_index] ==
-    page_content``. See :func:`~langchain_endogenous.documents.from_span` for their metadata.
+    What comes back are exact spans of the added texts, ``text[span_start:span_end] ==
+    page_content``, as plain documents. See :func:`~langchain_endogenous.documents.from_span` for
+    their metadata.
 
     Every field below can be given per call, too: ``retriever.invoke(question, k=3)``. What a chain
     hands on may be a mapping with the question under ``question``, ``query`` or ``input``. It is a
