@@ -49,7 +49,7 @@ class EndogenousCompressor(BaseDocumentCompressor):
         hide_input_in_errors=True,  # a token may be among it
     )
 
-    engine: AnyEngine = Field(exclude=True)
+    engine: AnyEngine = Field(exclude=True, repr=False)
     """The model, or a client of a server's; shared."""
     max_tokens: int | None = Field(default=512, ge=1)
     """Budget of all that is left, in the model's own tokens; ``None`` is no limit."""

@@ -88,7 +88,7 @@ class EndogenousRetriever(DocumentIndex):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)  # a token may be among it
 
-    engine: AnyEngine = Field(exclude=True)
+    engine: AnyEngine = Field(exclude=True, repr=False)
     """The model and the index, or a client of a server's; shared, and left out when the retriever
     is serialised."""
     max_tokens: int | None = Field(default=512, ge=1)
