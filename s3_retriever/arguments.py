@@ -19,9 +19,10 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 from pydantic import BeforeValidator, InstanceOf, TypeAdapter, ValidationError
 
 from s3_retriever.errors import InputError
+from s3_retriever.giving import is_one_document
 from s3_retriever.quoting import why
 from s3_retriever.settings import RetrieveSettings, ScanSettings
-from s3_retriever.types import Document, Span, SpanRef
+from s3_retriever.types import Span, SpanRef
 
 __all__ = [
     "CALLBACK",
@@ -164,7 +165,7 @@ def _strings(value: object) -> list[object]:
 
 
 def _documents(value: object) -> list[object]:
-    return _several(value, Document)
+    return [value] if is_one_document(value) else _several(value)
 
 
 def _refs(value: object) -> list[object]:
@@ -254,7 +255,7 @@ TEXTS = _kind(_strings)
 QUESTIONS = _kind(_several)
 """Questions, each of which is checked when it is asked; one string is one question."""
 DOCUMENTS = _kind(_documents)
-"""Documents or strings; one is taken for a list of one."""
+"""Documents, strings, dicts and documents of frameworks; one is taken for a list of one."""
 REFS = _kind(_refs)
 """Places in documents."""
 PATH = _kind(_path)

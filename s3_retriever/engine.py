@@ -14,7 +14,7 @@ from s3_retriever.arguments import QUESTIONS, SCAN, SETTINGS, checked
 from s3_retriever.delegation import forwarded, in_thread
 from s3_retriever.encoding.runners import LocalRunner, ScanPlan
 from s3_retriever.encoding.scanner import Scanner
-from s3_retriever.engine_config import EngineConfig
+from s3_retriever.engine_config import EngineConfig, shown_engine
 from s3_retriever.explain.abstain import Abstention
 from s3_retriever.explain.explainer import Explainer
 from s3_retriever.explain.memory import engine_parts, memory_report
@@ -112,6 +112,8 @@ class Engine:
             settings=lambda: self.retrieve_settings,
             abstains=self._abstains,
         )
+
+    __repr__ = shown_engine
 
     @classmethod
     def from_profile(
@@ -347,10 +349,7 @@ class Engine:
 
     def info(self) -> dict[str, Any]:
         """What is in the index and in memory: counts, bytes by part, the profile."""
-        return self.documents.describe() | {
-            "model": self.llm.name,
-            **self.llm.describe(),
-        }
+        return self.documents.describe() | {"model": self.llm.name, **self.llm.describe()}
 
     def prepare(self, query_cache: QueryCache) -> None:
         """Let a forked child retrieve with queries that were read elsewhere, without the model.

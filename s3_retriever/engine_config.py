@@ -8,10 +8,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from s3_retriever.errors import InputError
-from s3_retriever.quoting import brief
+from s3_retriever.quoting import brief, quoted
 from s3_retriever.settings import RetrieveSettings, ScanSettings
+from s3_retriever.storage.documents import Documents
 
-__all__ = ["EngineConfig"]
+__all__ = ["EngineConfig", "shown_engine"]
 
 
 class EngineConfig(BaseModel):
@@ -49,3 +50,22 @@ class EngineConfig(BaseModel):
             first = e.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"])) or "the whole"
             raise InputError(f"this is no engine's config: {brief(where)}: {first['msg']}") from e
+
+
+def shown_engine(engine: Any) -> str:
+    """What an engine is, for people who look at one.
+
+    How much it holds is said of an index in a folder or in memory: a database is not asked.
+
+    Args:
+        engine: an :class:`~s3_retriever.Engine`.
+    """
+    documents = engine.documents
+    parts = {
+        "profile": engine.profile.card.name,
+        "model": engine.llm.name,
+        "path": documents.location,
+    }
+    if isinstance(documents, Documents):
+        parts["documents"] = len(documents.index.snapshot.live)
+    return f"Engine({', '.join(f'{name}={quoted(value)}' for name, value in parts.items())})"

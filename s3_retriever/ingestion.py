@@ -10,6 +10,7 @@ from s3_retriever.arguments import CALLBACK, DOCUMENTS, checked
 from s3_retriever.encoding.runners import ScanPlan, ScanRunner
 from s3_retriever.encoding.scanner import InterruptedScanError
 from s3_retriever.errors import InputError
+from s3_retriever.giving import Givable
 from s3_retriever.quoting import brief
 from s3_retriever.storage.base import DocumentStore
 from s3_retriever.types import AddReport, Document, EncodedDocument, FailedDocument
@@ -40,7 +41,7 @@ class Ingestion:
     @checked(documents=DOCUMENTS, on_progress=CALLBACK)
     def add(
         self,
-        documents: Iterable[Document | str],
+        documents: Givable | Iterable[Givable],
         *,
         on_error: Literal["skip", "raise"] = "skip",
         on_progress: Callable[[int, int], None] = lambda tokens, characters: None,
@@ -56,7 +57,9 @@ class Ingestion:
         is left out and reported, alone or among others.
 
         Args:
-            documents: a plain string gets an id made from its contents; one alone is a list of one.
+            documents: one or several, each a Document, a string (whose id is made from its
+                contents), a dict with ``text`` and, if need be, ``id`` and ``metadata``, or a
+                document of LangChain or LlamaIndex, kept as their own components keep it.
             on_error: what a document does that cannot be kept (see
                 :func:`~s3_retriever.validation.stored`): ``skip`` leaves it out and reports it,
                 ``raise`` leaves everything out. One that cannot be read, which shows later, is

@@ -8,15 +8,16 @@ from typing import Any, Protocol
 from s3_retriever.arguments import DOCUMENTS, TEXT, checked
 from s3_retriever.explain.result import RetrievalResult
 from s3_retriever.generation.selection import Selection
+from s3_retriever.giving import Givable
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.retrieval.query import check_question
-from s3_retriever.types import Document, Span
+from s3_retriever.types import Span
 
 __all__ = ["Selector"]
 
 
 class _Engine(Protocol):
-    def add(self, documents: Iterable[Document | str], /) -> object: ...
+    def add(self, documents: Iterable[Givable], /) -> object: ...
 
     @property
     def retrieve(self) -> Callable[..., Iterable[Span]]: ...
@@ -37,7 +38,7 @@ class Selector:
 
     @checked(question=TEXT, documents=DOCUMENTS)
     def select(
-        self, /, question: str, documents: Iterable[Document | str], **arguments: Any
+        self, /, question: str, documents: Iterable[Givable], **arguments: Any
     ) -> RetrievalResult:
         """The spans of a few documents that a question needs; the index is not touched.
 

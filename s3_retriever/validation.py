@@ -6,16 +6,16 @@ nothing that it could not read, show and write again.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from s3_retriever.arguments import listed
+from s3_retriever.arguments import DOCUMENTS, checked
 from s3_retriever.errors import InputError
+from s3_retriever.giving import Givable, as_document
 from s3_retriever.plain import items_of, plain_scalar
 from s3_retriever.quoting import brief, quoted
 from s3_retriever.text import check_text
@@ -25,7 +25,6 @@ __all__ = [
     "BLANK",
     "SortedOut",
     "is_blank",
-    "named",
     "problem_of",
     "sort_out",
     "stored",
@@ -77,10 +76,11 @@ class SortedOut:
     """The id of each document that was given, in order; ``None`` for one that cannot be used."""
 
 
-def sort_out(documents: Iterable[Document | str]) -> SortedOut:
+@checked(documents=DOCUMENTS)
+def sort_out(documents: Givable | Iterable[Givable]) -> SortedOut:
     """Split documents into usable ones and reasons against the others.
 
-    A plain string gets an id made from its contents.
+    See :func:`~s3_retriever.giving.as_document` for the forms they may have.
 
     Raises:
         InputError: it is nothing that holds documents.
@@ -88,13 +88,13 @@ def sort_out(documents: Iterable[Document | str]) -> SortedOut:
     good: dict[str, Document] = {}
     skipped: dict[str, str] = {}
     ids: list[str | None] = []
-    for position, item in enumerate(listed(documents, "documents", Document)):
-        document = named(item) if isinstance(item, str) else item
+    for position, item in enumerate(cast(list[Givable], documents)):
+        document: object = item
         try:
+            document = as_document(item)
             kept = stored(document)
         except InputError as e:
-            known = isinstance(item, Document) and isinstance(item.id, str) and item.id
-            skipped[known or f"number {position}"] = str(e)
+            skipped[_own_id(item, document) or f"number {position}"] = str(e)
             ids.append(None)
         else:
             good[kept.id] = kept
@@ -102,7 +102,14 @@ def sort_out(documents: Iterable[Document | str]) -> SortedOut:
     return SortedOut(good, skipped, tuple(ids))
 
 
-def usable(documents: Iterable[Document | str], on_error: Literal["skip", "raise"]) -> SortedOut:
+def _own_id(given: object, document: object) -> str | None:
+    """The id that a document was given with, if it can name it; one made of a text says nothing."""
+    made = isinstance(given, str) or (isinstance(given, Mapping) and given.get("id") is None)
+    doc_id = document.id if isinstance(document, Document) and not made else None
+    return doc_id if isinstance(doc_id, str) else None
+
+
+def usable(documents: Givable | Iterable[Givable], on_error: Literal["skip", "raise"]) -> SortedOut:
     """The good documents, and the reasons against the others; the log has these, too.
 
     Args:
@@ -128,12 +135,6 @@ def usable(documents: Iterable[Document | str], on_error: Literal["skip", "raise
     return found
 
 
-def named(text: str) -> Document:
-    """A plain text as a document, under an id made from its contents."""
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return Document(digest[:16], text)
-
-
 def problem_of(document: object) -> str | None:
     """Why a document cannot be indexed, or ``None``."""
     try:
@@ -150,7 +151,10 @@ def stored(document: object) -> Document:
         InputError: it cannot be kept; says why, and names the field if it is the metadata.
     """
     if not isinstance(document, Document):
-        raise InputError(f"it is a {type(document).__name__}, not a Document or a string")
+        raise InputError(
+            f"it is a {type(document).__name__}, not a Document, a string, a dict with "
+            "text and id, or a document of LangChain or LlamaIndex"
+        )
     if not isinstance(document.id, str) or not document.id:
         raise InputError("its id must be a string that is not empty")
     if len(document.id) > _LONGEST_ID:

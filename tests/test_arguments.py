@@ -58,7 +58,7 @@ def test_adding(engine: Engine) -> None:
     assert engine.add(Document("one", "Hello again.")).added == ("one",)
     found = engine.select("What is said?", "Hello there, all of you.", max_tokens=None)
     assert "".join(span.text for span in found) == "Hello there, all of you."
-    for wrong in (None, b"Hello", {"id": "text"}, 42):
+    for wrong in (None, b"Hello", 42):
         with pytest.raises(InputError, match="documents must be a list"):
             engine.add(wrong)  # type: ignore[arg-type]
 

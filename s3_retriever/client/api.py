@@ -25,6 +25,7 @@ from s3_retriever.client.records import FoundSpans, joined_reports, parsed
 from s3_retriever.client.texts import TextsApi
 from s3_retriever.client.transport import Ask, Steps, as_json
 from s3_retriever.errors import IndexLockedError, ServerError
+from s3_retriever.giving import Givable
 from s3_retriever.search.filters import Filter
 from s3_retriever.server.schemas.documents import (
     AddReportBody,
@@ -124,7 +125,7 @@ class Api(TextsApi):
     @checked(documents=DOCUMENTS, on_progress=CALLBACK)
     def add(
         self,
-        documents: Iterable[Document | str],
+        documents: Givable | Iterable[Givable],
         *,
         on_error: Literal["skip", "raise"] = "skip",
         on_progress: Callable[[int, int], None] | None = None,
@@ -135,7 +136,9 @@ class Api(TextsApi):
         read to its end even if this process is gone.
 
         Args:
-            documents: a plain string gets an id made from its contents; one alone is a list of one.
+            documents: one or several, each a Document, a string (whose id is made from its
+                contents), a dict with ``text`` and, if need be, ``id`` and ``metadata``, or a
+                document of LangChain or LlamaIndex, kept as their own components keep it.
             on_error: what a document does that cannot be kept: it is left out and reported, or
                 nothing is sent.
             on_progress: called with the tokens and the characters read since the last call.
@@ -288,14 +291,20 @@ class Api(TextsApi):
         response = yield Ask("GET", "/v1/info", params=self._named({}))
         return parsed(InfoResponse, response)
 
-    def count(self) -> Steps[int]:
-        """Number of documents.
+    @checked(filter=FILTER)
+    def count(self, filter: Filter | None = None) -> Steps[int]:
+        """Number of documents, or of those whose metadata pass ``filter``.
 
         Raises:
+            InputError: an unknown operator.
             ServerError: as :meth:`retrieve`.
         """
-        found = yield from self.info()
-        return found.documents
+        if filter is None:
+            found = yield from self.info()
+            return found.documents
+        params = self._named({"limit": 1, "filter": as_json(filter)})
+        response = yield Ask("GET", "/v1/documents", params=params)
+        return parsed(DocumentPage, response).total
 
     def _post(self, path: str, body: dict[str, Any]) -> Ask:
         return Ask("POST", path, self._named(body))

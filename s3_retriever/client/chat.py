@@ -73,6 +73,7 @@ class RemoteChat:
         *,
         max_tokens: int,
         temperature: float = 0.0,
+        top_p: float = 1.0,
         stops: str | Sequence[str] = (),
     ) -> RemoteReply:
         """What the model says to a conversation; it is asked with the first piece taken.
@@ -81,6 +82,7 @@ class RemoteChat:
             messages: ``role`` and ``content`` of each; at least one.
             max_tokens: most tokens to write.
             temperature: 0 always takes the likeliest token.
+            top_p: draw among the likeliest tokens that have this probability together.
             stops: strings before which the answer ends, or one.
 
         Raises:
@@ -93,12 +95,15 @@ class RemoteChat:
             raise InputError(f"max_tokens must be at least 1, not {max_tokens}")
         if temperature < 0:
             raise InputError(f"temperature must be at least 0, not {temperature}")
+        if not 0 <= top_p <= 1:
+            raise InputError(f"top_p must be a number from 0 to 1, not {top_p}")
         if not all(isinstance(stop, str) and stop for stop in stops):
             raise InputError("a stop sequence must be a string that is not empty")
         body = {
             "messages": list(messages),
             "max_tokens": max_tokens,
             "temperature": temperature,
+            "top_p": top_p,
             "stop": stops or None,
             "stream": True,
             "stream_options": {"include_usage": True},

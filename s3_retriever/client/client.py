@@ -14,6 +14,7 @@ from s3_retriever.client.api import Api
 from s3_retriever.client.chat import RemoteChat
 from s3_retriever.client.transport import Ask, Steps, Transport
 from s3_retriever.errors import InputError
+from s3_retriever.quoting import quoted
 from s3_retriever.search.filters import Filter
 from s3_retriever.settings import Mode, Scoring
 
@@ -86,7 +87,8 @@ class Client:
         self.api = Api(namespace)
 
     def __repr__(self) -> str:
-        return f"Client({self.url!r})"
+        named = "" if self.namespace is None else f", namespace={quoted(self.namespace)}"
+        return f"Client({quoted(self.url)}{named})"
 
     @property
     def url(self) -> str:

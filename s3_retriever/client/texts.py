@@ -11,6 +11,7 @@ from s3_retriever.client.records import FoundSpans, parsed
 from s3_retriever.client.transport import Ask, Steps
 from s3_retriever.errors import InputError
 from s3_retriever.generation.selection import Selection
+from s3_retriever.giving import Givable
 from s3_retriever.server.schemas.search import CompressResponse, SearchResponse
 from s3_retriever.server.schemas.texts import MOST_CHARACTERS, MOST_TEXTS, TokenizeResponse
 from s3_retriever.settings import Mode, Scoring
@@ -71,7 +72,7 @@ class TextsApi:
     def select(
         self,
         question: str,
-        documents: Iterable[Document | str],
+        documents: Iterable[Givable],
         *,
         max_tokens: int | None = 512,
         k: int | None = None,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any, cast
 
-from s3_retriever.arguments import listed
+from s3_retriever.arguments import DOCUMENTS, checked
+from s3_retriever.errors import InputError
+from s3_retriever.giving import Givable, as_document
 from s3_retriever.types import Document, Span
-from s3_retriever.validation import named, problem_of
+from s3_retriever.validation import problem_of
 
 __all__ = ["Selection"]
 
@@ -23,14 +26,14 @@ class Selection:
         '0'
     """
 
-    def __init__(self, documents: Document | str | Iterable[Document | str]) -> None:
+    @checked(documents=DOCUMENTS)
+    def __init__(self, documents: Givable | Iterable[Givable]) -> None:
         """Take documents, or one.
 
         Args:
             documents: of any store. What no index could keep of their metadata is no hindrance.
         """
-        given = listed(documents, "documents", Document)
-        self._given = [named(d) if isinstance(d, str) else d for d in given]
+        self._given = [_converted(document) for document in cast(list[Givable], documents)]
         self.numbered = [
             _bare(document, str(n)) if isinstance(document, Document) else document
             for n, document in enumerate(self._given)
@@ -44,6 +47,14 @@ class Selection:
             document = self._given[int(span.doc_id)]
             found.append(replace(span, doc_id=document.id, metadata=document.metadata))
         return found
+
+
+def _converted(given: Givable) -> Any:
+    """A document, or what is none, for who adds it to say so."""
+    try:
+        return as_document(given)
+    except InputError:
+        return given
 
 
 def _bare(document: Document, number: str) -> Document:

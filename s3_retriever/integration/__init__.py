@@ -6,7 +6,13 @@ imports no torch.
 
 from __future__ import annotations
 
-from s3_retriever.integration.chatting import Writing, chat_config, prompt_window, reply_to
+from s3_retriever.integration.chatting import (
+    Writing,
+    chat_config,
+    not_written,
+    prompt_window,
+    reply_to,
+)
 from s3_retriever.integration.documents import AddedIds, add_with_bar, deleted, select_spans
 from s3_retriever.integration.opening import (
     AnyEngine,
@@ -37,6 +43,7 @@ __all__ = [
     "deleted",
     "engine_from_config",
     "made",
+    "not_written",
     "open_engine",
     "opened",
     "prompt_window",

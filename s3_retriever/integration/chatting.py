@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from s3_retriever.client import RemoteChat
+from s3_retriever.errors import InputError
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.reply import Reply
+from s3_retriever.quoting import brief
 
-__all__ = ["Writing", "chat_config", "prompt_window", "reply_to"]
+__all__ = ["Writing", "chat_config", "not_written", "prompt_window", "reply_to"]
+
+_TOOLS = ("bind_tools", "functions", "tool_choice", "tools")
+_STRUCTURE = ("format", "output_cls", "response_format", "with_structured_output")
 
 _TEMPLATE = 64
 """Tokens for what a chat template puts around a message, where it cannot be asked."""
@@ -44,6 +50,8 @@ def reply_to(
     max_tokens: int,
     temperature: float,
     stops: str | Sequence[str],
+    top_p: float = 1.0,
+    **others: Any,
 ) -> Writing:
     """What a model says to a conversation; it starts with the first piece taken.
 
@@ -53,14 +61,41 @@ def reply_to(
         max_tokens: most tokens to write.
         temperature: 0 always takes the likeliest token.
         stops: strings before which the answer ends, or one.
+        top_p: draw among the likeliest tokens that have this probability together.
+        **others: what no answer is written with; refused with what to use instead.
 
     Raises:
         InputError: there is nothing to answer, an argument is out of range, or the chat template
             refuses the roles; a server says so with the first piece.
     """
-    if isinstance(llm, RemoteChat):
-        return llm.reply(messages, max_tokens=max_tokens, temperature=temperature, stops=stops)
-    return Reply.to(llm, messages, max_tokens=max_tokens, temperature=temperature, stops=stops)
+    for name, value in others.items():
+        if value is not None:
+            raise not_written(name)
+    reply = llm.reply if isinstance(llm, RemoteChat) else partial(Reply.to, llm)
+    return reply(messages, max_tokens=max_tokens, temperature=temperature, top_p=top_p, stops=stops)
+
+
+def not_written(name: str) -> InputError:
+    """The error for an option of other chat models: says what to use instead.
+
+    Example:
+        >>> print(not_written("response_format"))
+        response_format is not supported: the model writes free text; ask for JSON in the prompt and
+        read it with an output parser, or use another model for that step
+    """
+    if name in _TOOLS:
+        reason = (
+            "the model calls no tools; let the program retrieve and the model answer (a chain or a "
+            "query engine), or give an agent with another model this retriever as its tool"
+        )
+    elif name in _STRUCTURE:
+        reason = (
+            "the model writes free text; ask for JSON in the prompt and read it with an output "
+            "parser, or use another model for that step"
+        )
+    else:
+        reason = "an answer takes max_tokens, temperature, top_p and stop"
+    return InputError(f"{brief(name)} is not supported: {reason}")
 
 
 def prompt_window(llm: LanguageModel | RemoteChat) -> int:

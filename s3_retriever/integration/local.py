@@ -101,6 +101,14 @@ class LocalSource:
         """As the engine's."""
         return self._engine.delete(ids)
 
+    def delete_where(self, filter: Filter) -> int:
+        """As the engine's."""
+        return self._engine.delete_where(filter)
+
+    def count(self, filter: Filter | None) -> int:
+        """Number of documents that pass."""
+        return len(self._engine if filter is None else self._engine.ids(filter))
+
     def existing(self, ids: Iterable[str]) -> set[str]:
         """Those ids that are there."""
         return {doc_id for doc_id in ids if doc_id in self._engine}

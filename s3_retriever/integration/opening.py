@@ -88,10 +88,14 @@ def connected(
         InputError: both or none, or an argument of the client that cannot be used.
     """
     if (engine is None) == (url is None):
-        raise InputError("give either an engine or a server's url")
+        raise InputError(
+            "give either an engine or a server's url; from_profile(path=...) opens an index"
+        )
     if engine is not None:
         if token is not None or namespace is not None or timeout is not None:
-            raise InputError("token, namespace and timeout belong to a url")
+            raise InputError(
+                "token, namespace and timeout belong to a url; an engine has engine.namespace(name)"
+            )
         return engine
     assert url is not None
     client = partial(Client, url, token=token, namespace=namespace)

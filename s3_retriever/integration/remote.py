@@ -97,6 +97,14 @@ class RemoteSource:
         """As the client's."""
         return (yield from self._api.delete(ids))
 
+    def delete_where(self, filter: Filter) -> Steps[int]:
+        """As the client's."""
+        return (yield from self._api.delete_where(filter))
+
+    def count(self, filter: Filter | None) -> Steps[int]:
+        """Number of documents that pass."""
+        return (yield from self._api.count(filter))
+
     def existing(self, ids: Iterable[str]) -> Steps[set[str]]:
         """Those ids that are there."""
         found = yield from self._api.get_many(ids)

@@ -22,6 +22,8 @@ Method = Literal[
     "like",
     "add",
     "delete",
+    "delete_where",
+    "count",
     "existing",
     "get_many",
     "ids",
@@ -38,6 +40,7 @@ Method = Literal[
 ``like(text, k=, filter=, mode=, scoring=, settings=)``: a :class:`Likeness`;
 ``add(documents, on_error=, on_progress=)``, ``delete(ids)``, ``get_many(ids)``,
 ``ids(filter, limit)``, ``similarities(refs)``: as an engine's;
+``delete_where(filter)``: as an engine's; ``count(filter)``: how many documents pass it;
 ``existing(ids)``: the set of those that are there;
 ``metadata()``: id and metadata of each document.
 """

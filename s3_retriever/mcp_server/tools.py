@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from s3_retriever.errors import InputError
+from s3_retriever.giving import named
 from s3_retriever.mcp_server.lazy_engine import LazyEngine
 from s3_retriever.mcp_server.places import read_around, span_named
 from s3_retriever.mcp_server.records import (
@@ -21,7 +22,6 @@ from s3_retriever.mcp_server.records import (
 )
 from s3_retriever.storage.base import CodeStore
 from s3_retriever.types import Document
-from s3_retriever.validation import named
 
 __all__ = ["Tools"]
 

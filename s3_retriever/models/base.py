@@ -183,14 +183,22 @@ class Chat(Tokenizing, Protocol):
         """
 
     def stream(
-        self, input_ids: Sequence[int], *, max_new_tokens: int = 256, temperature: float = 0.0
+        self,
+        input_ids: Sequence[int],
+        *,
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
     ) -> TextStream:
         """Generate text after ``input_ids``; it starts when the first piece is taken.
+
+        An answer that repeats itself may end early.
 
         Args:
             input_ids: the prompt, e.g. from :meth:`chat_ids`.
             max_new_tokens: most tokens to generate.
             temperature: 0 is greedy.
+            top_p: draw among the likeliest tokens that have this probability together.
 
         Raises:
             InputError: prompt and answer do not fit the window; with the first piece.

@@ -64,7 +64,12 @@ class Decoder:
         return Prefilled(out.logits[0, -1], cache_of(out), len(input_ids))
 
     def continue_from(
-        self, read: Prefilled, *, max_new_tokens: int, temperature: float = 0.0
+        self,
+        read: Prefilled,
+        *,
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
     ) -> Iterator[int]:
         """Token ids after a prompt, up to the one that ends the model's turn, which is left out.
 
@@ -75,12 +80,13 @@ class Decoder:
             read: the prompt, from :meth:`prefill`.
             max_new_tokens: most tokens to generate.
             temperature: 0 is greedy.
+            top_p: as of :func:`choose_token`.
         """
         stop = self.stop_ids()
         logits = read.logits
         device = self._model.device
         for position in range(read.n_tokens, read.n_tokens + max_new_tokens):
-            token = choose_token(logits, temperature)
+            token = choose_token(logits, temperature, top_p)
             if token in stop:
                 return
             yield token
@@ -103,20 +109,30 @@ class Decoder:
         return {i for i in [*ids, self._tokenizer.eos_token_id] if i is not None}
 
 
-def choose_token(logits: Tensor, temperature: float) -> int:
+def choose_token(logits: Tensor, temperature: float, top_p: float = 1.0) -> int:
     """The likeliest token, or one drawn from the distribution.
 
     Args:
         logits: ``(vocabulary,)``.
         temperature: what the logits are divided by before the softmax; 0 takes the likeliest.
+        top_p: draw among the likeliest tokens only, as few as have this probability together
+            (nucleus sampling, Holtzman et al. 2020); 1 draws among all.
 
     Example:
         >>> choose_token(torch.tensor([0.1, 2.0, 0.3]), 0.0)
         1
         >>> choose_token(torch.tensor([0.1, 2.0, 0.3]), 1e-300)
         1
+        >>> choose_token(torch.tensor([0.1, 2.0, 0.3]), 1.0, top_p=0.5)
+        1
     """
     if temperature <= 0:
         return int(logits.argmax())
     below = logits.float() - logits.max()  # a quotient of theirs is never infinitely large
-    return int(torch.multinomial((below / max(temperature, 1e-30)).softmax(-1), 1))
+    likely = (below / max(temperature, 1e-30)).softmax(-1)
+    if top_p < 1:
+        ordered, ids = likely.sort(descending=True, stable=True)
+        outside = ordered.cumsum(-1) - ordered >= top_p  # what stands before it is enough
+        outside[0] = False
+        return int(ids[torch.multinomial(ordered.masked_fill(outside, 0.0), 1)])
+    return int(torch.multinomial(likely, 1))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Generator as Generating
 
-from s3_retriever.arguments import COUNT, TEMPERATURE, checked, listed
+from s3_retriever.arguments import COUNT, SHARE, TEMPERATURE, checked, listed
 from s3_retriever.errors import InputError
 from s3_retriever.models.base import Chat, TextStream
 
@@ -42,7 +42,7 @@ class Reply:
         self._stopped = False
 
     @classmethod
-    @checked(max_tokens=COUNT, temperature=TEMPERATURE)
+    @checked(max_tokens=COUNT, temperature=TEMPERATURE, top_p=SHARE)
     def to(
         cls,
         llm: Chat,
@@ -50,6 +50,7 @@ class Reply:
         *,
         max_tokens: int,
         temperature: float = 0.0,
+        top_p: float = 1.0,
         stops: str | Sequence[str] = (),
     ) -> Reply:
         """What ``llm`` says to a conversation; it starts with the first piece taken.
@@ -59,6 +60,7 @@ class Reply:
             messages: ``role`` and ``content`` of each; at least one.
             max_tokens: most tokens to write.
             temperature: 0 always takes the likeliest token.
+            top_p: draw among the likeliest tokens that have this probability together.
             stops: strings before which the answer ends, or one.
 
         Raises:
@@ -73,7 +75,8 @@ class Reply:
         if "" in stops:
             raise InputError("a stop sequence must not be empty")
         prompt = llm.chat_ids(messages)
-        written = llm.stream(prompt, max_new_tokens=max_tokens, temperature=temperature)
+        nucleus = {} if top_p == 1 else {"top_p": top_p}  # which not every model has
+        written = llm.stream(prompt, max_new_tokens=max_tokens, temperature=temperature, **nucleus)
         return cls(written, stops, len(prompt), max_tokens)
 
     def __iter__(self) -> Iterator[str]:
@@ -92,8 +95,12 @@ class Reply:
 
     @property
     def finish_reason(self) -> str:
-        """``stop``: the model ended its turn or wrote a stop sequence; ``length``: cut short."""
-        full = self.n_written >= self._max_tokens
+        """``stop``: the model ended its turn or wrote a stop sequence; ``length``: cut short.
+
+        An answer that repeated itself is cut short, too.
+        """
+        repeated: bool = getattr(self._written, "cut_short", False)
+        full = repeated or self.n_written >= self._max_tokens
         return "length" if full and not self._stopped else "stop"
 
 

@@ -65,11 +65,24 @@ class PieceStream:
         (['Blue', '!'], 3)
     """
 
-    def __init__(self, written: Iterator[tuple[str, int]]) -> None:
-        """Take pieces, each with the number of tokens generated up to its end."""
+    def __init__(
+        self, written: Iterator[tuple[str, int]], cut_short: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Take pieces.
+
+        Args:
+            written: each with the number of tokens generated up to its end.
+            cut_short: whether they ended before the model ended its turn.
+        """
         self._written = written
+        self._cut_short = cut_short
         self.n_tokens = 0
         """Tokens generated so far; the one that ends the model's turn is not counted."""
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether it was ended because it repeated itself."""
+        return self._cut_short()
 
     def __iter__(self) -> PieceStream:
         return self

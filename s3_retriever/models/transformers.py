@@ -15,10 +15,12 @@ from s3_retriever.models.families import layout_of
 from s3_retriever.models.loading import load_pretrained
 from s3_retriever.models.prefix_cache import DEFAULT_BYTES, PrefixCache
 from s3_retriever.models.query_likelihood import Reading, read_together
+from s3_retriever.models.repetition import UntilRepeating
 from s3_retriever.models.resident import ResidentReader
 from s3_retriever.models.rounds import Rounds
 from s3_retriever.models.streaming import PieceStream, text_pieces
 from s3_retriever.models.weights import bound_model
+from s3_retriever.quoting import quoted
 
 __all__ = ["TransformersModel"]
 
@@ -70,6 +72,11 @@ class TransformersModel(ResidentReader):
         )
         self._decoder = Decoder(model, tokenizer, self.lock)
 
+    def __repr__(self) -> str:
+        """Where the weights came from and where they are."""
+        kind = str(self.model.dtype).removeprefix("torch.")
+        return f"TransformersModel({quoted(self.name)}, device={self.device}, dtype={kind})"
+
     @classmethod
     def load(
         cls,
@@ -115,22 +122,30 @@ class TransformersModel(ResidentReader):
         return chat_ids(self.tokenizer, lambda text: self.tokenize(text).ids, self.name, messages)
 
     def stream(
-        self, input_ids: Sequence[int], *, max_new_tokens: int = 256, temperature: float = 0.0
+        self,
+        input_ids: Sequence[int],
+        *,
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
     ) -> PieceStream:
         """See :class:`~s3_retriever.models.base.Chat`; the prompt is read with the first piece."""
-        ids = self._generate(input_ids, max_new_tokens, temperature)
-        return PieceStream(text_pieces(ids, self.decode))
+        ids = UntilRepeating(self._generate(input_ids, max_new_tokens, temperature, top_p))
+        return PieceStream(text_pieces(ids, self.decode), lambda: ids.repeated)
 
     def _generate(
-        self, input_ids: Sequence[int], max_new_tokens: int, temperature: float
+        self, input_ids: Sequence[int], max_new_tokens: int, temperature: float, top_p: float
     ) -> Iterator[int]:
         if len(input_ids) + max_new_tokens > self.window:
             raise InputError(
                 f"a prompt of {len(input_ids)} tokens and {max_new_tokens} new ones exceed the "
                 f"window of {self.window}; lower max_tokens or max_new_tokens"
             )
-        yield from self.continue_from(
-            self.prefill(input_ids), max_new_tokens=max_new_tokens, temperature=temperature
+        yield from self._decoder.continue_from(
+            self.prefill(input_ids),
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            top_p=top_p,
         )
 
     def prefill(self, input_ids: Sequence[int]) -> Prefilled:

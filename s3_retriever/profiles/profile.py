@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # a search for words alone has no torch
 __all__ = ["Profile"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Profile:
     """A profile with its autoencoders loaded.
 
@@ -50,6 +50,10 @@ class Profile:
     _copies: dict[torch.device, Profile] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    def __repr__(self) -> str:
+        """Its name and its model's."""
+        return f"Profile({quoted(self.card.name)}, model={quoted(self.card.model)})"
 
     @classmethod
     def load(cls, name_or_folder: str | Path) -> Profile:

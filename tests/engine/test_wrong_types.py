@@ -153,5 +153,5 @@ def test_messages_name_the_argument_and_no_value(small: Engine) -> None:
 
 
 def test_one_document_or_id_is_taken_for_a_list_of_one(small: Engine) -> None:
-    assert small.add(Document("c", "One document.")).added == ("c",)  # type: ignore[arg-type]
+    assert small.add(Document("c", "One document.")).added == ("c",)
     assert small.delete("c") == 1

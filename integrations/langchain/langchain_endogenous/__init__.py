@@ -21,11 +21,13 @@ except ImportError as e:
 from langchain_endogenous.chat_models import ChatEndogenous
 from langchain_endogenous.compressors import EndogenousCompressor
 from langchain_endogenous.retrievers import EndogenousRetriever
+from langchain_endogenous.self_query import EndogenousTranslator
 from langchain_endogenous.vectorstores import EndogenousVectorStore
 
 __all__ = [
     "ChatEndogenous",
     "EndogenousCompressor",
     "EndogenousRetriever",
+    "EndogenousTranslator",
     "EndogenousVectorStore",
 ]

@@ -11,10 +11,10 @@ from langchain_core.documents import Document
 from langchain_endogenous.documents import from_document, to_document
 from s3_retriever.arguments import IDS, checked, listed
 from s3_retriever.errors import InputError
-from s3_retriever.integration import AddedIds, Call, Work, add_with_bar, deleted
+from s3_retriever.integration import AddedIds, Call, Work, add_with_bar
 from s3_retriever.types import Document as KeptDocument
 
-__all__ = ["as_documents", "delete_documents", "get_documents", "put_documents", "put_given"]
+__all__ = ["as_documents", "get_documents", "put_documents", "put_given"]
 
 
 def put_documents(
@@ -60,17 +60,6 @@ def put_given(documents: Document | Iterable[Document], **options: Any) -> Work[
     if (ids := options.pop("ids", None)) is not None:
         given = as_documents([d.page_content for d in given], [d.metadata for d in given], ids)
     return (yield from put_documents(given, **options))
-
-
-def delete_documents(ids: str | Iterable[str] | None) -> Work[list[str]]:
-    """Remove documents by their ids or by those of their spans; ``None`` is no wish for all.
-
-    Raises:
-        InputError: no ids are given.
-    """
-    if ids is None:
-        raise InputError("delete needs the ids of documents")
-    return (yield from deleted(ids))
 
 
 @checked(ids=IDS)

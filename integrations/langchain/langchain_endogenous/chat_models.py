@@ -26,6 +26,7 @@ from s3_retriever.integration import (
     Writing,
     chat_config,
     chat_from_config,
+    not_written,
     opened,
     renamed_argument,
     reply_to,
@@ -42,12 +43,15 @@ _ROLES: tuple[tuple[type[BaseMessage], str], ...] = (
 )
 
 
+_SETTINGS = ("max_tokens", "temperature", "top_p", "stop")
+
+
 class ChatEndogenous(BaseChatModel):
     """A chat model over weights that are already in memory, here or on a server.
 
     :attr:`EndogenousRetriever.llm` is one over the very weights that retrieve. In place of ``llm``
     it takes the ``url`` of a server (``s3-retriever serve``), with ``token`` and ``timeout`` as of
-    :class:`s3_retriever.client.Client`. Tools, structured output and images are not supported.
+    :class:`s3_retriever.client.Client`. Tools, structured output and images are refused.
 
     Example:
         >>> from s3_retriever.models.transformers import TransformersModel
@@ -65,6 +69,8 @@ class ChatEndogenous(BaseChatModel):
     """Most tokens of an answer."""
     temperature: float = Field(default=0.0, ge=0)
     """0 always takes the likeliest token."""
+    top_p: float = Field(default=1.0, ge=0, le=1)
+    """Draw among the likeliest tokens that have this probability together; 1 is all of them."""
     stop: list[str] | None = None
     """Strings before which an answer ends, or one; those of a call come in their place."""
 
@@ -93,6 +99,7 @@ class ChatEndogenous(BaseChatModel):
             "model_name": self.model_name,
             "max_tokens": self.max_tokens,
             "temperature": self.temperature,
+            "top_p": self.top_p,
             "stop": self.stop,
         }
 
@@ -194,9 +201,25 @@ class ChatEndogenous(BaseChatModel):
     def _response_metadata(self, reply: Writing) -> dict[str, Any]:
         return {"model_name": self.model_name, "finish_reason": reply.finish_reason}
 
+    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+        """Refuse: the model calls no tools.
+
+        Raises:
+            InputError: always; it says what to use. Agents (``create_agent``) ask here, too.
+        """
+        raise not_written("bind_tools")
+
+    def with_structured_output(self, schema: Any, **kwargs: Any) -> Any:
+        """Refuse: the model writes free text.
+
+        Raises:
+            InputError: always; it says what to use.
+        """
+        raise not_written("with_structured_output")
+
     def to_config(self) -> dict[str, Any]:
         """The model as JSON values: where its weights come from and its settings."""
-        own = {"max_tokens": self.max_tokens, "temperature": self.temperature, "stop": self.stop}
+        own = {name: getattr(self, name) for name in _SETTINGS}
         return {**chat_config(self.llm), **own}
 
     @classmethod
@@ -217,7 +240,9 @@ class ChatEndogenous(BaseChatModel):
         *,
         max_tokens: int | None = None,
         temperature: float | None = None,
+        top_p: float | None = None,
         stream: bool = False,  # LangChain hands it on after it has acted on it
+        **others: Any,
     ) -> Writing:
         """The answer that is about to be written."""
         stops = self.stop if stop is None else stop
@@ -226,6 +251,8 @@ class ChatEndogenous(BaseChatModel):
             [{"role": _role(message), "content": _text(message)} for message in messages],
             max_tokens=self.max_tokens if max_tokens is None else max_tokens,
             temperature=self.temperature if temperature is None else temperature,
+            top_p=self.top_p if top_p is None else top_p,
+            **others,
             stops=[] if stops is None else stops,
         )
 

@@ -8,33 +8,11 @@ from typing import Any
 
 from langchain_core.documents import Document as LangChainDocument
 
+from langchain_endogenous.span_metadata import SpanMetadata
 from s3_retriever.errors import InputError
 from s3_retriever.types import Document, Span, SpanRef
 
-__all__ = ["SCORE_KIND", "document_id", "from_document", "from_span", "range_of", "to_document"]
-
-SCORE_KIND = "sum of relative scores"
-"""What ``metadata["score"]`` is: it orders the documents of one result, and says no more."""
-
-_DISPLACED = "document_metadata"
-
-
-class SpanDocument(LangChainDocument):
-    """A span; two are the same if place and text are, whatever their ranks and scores.
-
-    Chains that ask several questions (``MultiQueryRetriever``) leave out what is there already.
-    """
-
-    def __eq__(self, other: object) -> bool:
-        """Whether both are the same text of the same place."""
-        if not isinstance(other, LangChainDocument):
-            return NotImplemented
-        return (self.id, self.page_content) == (other.id, other.page_content)
-
-    @classmethod
-    def lc_id(cls) -> list[str]:
-        """LangChain writes and loads it as a plain document."""
-        return LangChainDocument.lc_id()
+__all__ = ["document_id", "from_document", "from_span", "range_of", "to_document"]
 
 
 def to_document(document: LangChainDocument) -> Document:
@@ -88,36 +66,24 @@ def _field(item: tuple[Any, Any]) -> str:
 def from_span(span: Span) -> LangChainDocument:
     """A span as a LangChain document.
 
-    Its metadata are the source document's, and ``doc_id``, ``span_id``, ``start_index``,
-    ``end_index``, ``score``, ``scores`` (by leg), ``rank`` and ``score_kind``. Where the source
-    document has a field of one of these names (a text splitter's ``start_index``, say), the span's
-    value takes its place and the document's is kept in ``metadata["document_metadata"]``.
+    Its metadata are the source document's, and ``span_id``, ``span_doc_id``, ``span_start``,
+    ``span_end``, ``span_score``, ``span_scores`` (by leg), ``span_rank`` and ``span_score_kind``.
+    Where the source document has a field of one of these names, the span's value takes its place
+    and the document's is kept in ``metadata["span_displaced"]``.
 
     Example:
-        >>> span = Span("a", 5, 8, "fox", 0.5, {"bm25": 2.0}, 0, {"score": 9, "lang": "en"})
+        >>> span = Span("a", 5, 8, "fox", 0.5, {"bm25": 2.0}, 0, {"span_id": 9, "lang": "en"})
         >>> metadata = from_span(span).metadata
-        >>> metadata["lang"], metadata["score"], metadata["document_metadata"]
-        ('en', 0.5, {'score': 9})
+        >>> metadata["lang"], metadata["span_score"], metadata["span_displaced"]
+        ('en', 0.5, {'span_id': 9})
     """
-    own: dict[str, Any] = {
-        "doc_id": span.doc_id,
-        "span_id": span.id,
-        "start_index": span.start,
-        "end_index": span.end,
-        "score": span.score,
-        "scores": dict(span.scores),
-        "rank": span.rank,
-        "score_kind": SCORE_KIND,
-    }
-    displaced = {k: v for k, v in span.metadata.items() if k in own or k == _DISPLACED}
-    if displaced:
-        own[_DISPLACED] = displaced
-    return SpanDocument(page_content=span.text, id=span.id, metadata={**span.metadata, **own})
+    document = LangChainDocument(page_content=span.text, id=span.id)
+    document.metadata = SpanMetadata.of(span)  # the constructor would make a plain dict of it
+    return document
 
 
 def range_of(document: LangChainDocument) -> SpanRef:
     """Where a span or a whole document that was found stands."""
-    if isinstance(document, SpanDocument):
-        m = document.metadata
-        return SpanRef(m["doc_id"], m["start_index"], m["end_index"])
+    if isinstance(document.metadata, SpanMetadata):
+        return document.metadata.ref
     return SpanRef(document.id or "", 0, len(document.page_content))

@@ -23,6 +23,7 @@ from typing_extensions import Self
 from langchain_endogenous.adding import as_documents, get_documents, put_documents
 from langchain_endogenous.chat_models import ChatEndogenous
 from langchain_endogenous.documents import from_span, to_document
+from langchain_endogenous.managing import removed
 from langchain_endogenous.questions import question_of
 from s3_retriever.arguments import listed
 from s3_retriever.errors import InputError
@@ -32,7 +33,6 @@ from s3_retriever.integration import (
     Call,
     Source,
     Work,
-    deleted,
     made,
     open_engine,
     opened,
@@ -58,8 +58,9 @@ class EndogenousRetriever(DocumentIndex):
     ``token``, ``namespace`` and ``timeout`` as of :class:`s3_retriever.client.Client`. Awaited
     methods then take no threads.
 
-    What comes back are exact spans of the added texts: ``text[start_index:end_index] ==
-    page_content``. See :func:`~langchain_endogenous.documents.from_span` for their metadata.
+    What comes back are exact spans of the added texts, ``text[span_start:span_end] ==
+    page_content``, as plain documents. See :func:`~langchain_endogenous.documents.from_span` for
+    their metadata.
 
     Every field below can be given per call, too: ``retriever.invoke(question, k=3)``. What a chain
     hands on may be a mapping with the question under ``question``, ``query`` or ``input``. It is a
@@ -238,19 +239,23 @@ class EndogenousRetriever(DocumentIndex):
         """As :meth:`upsert`; the event loop stays free."""
         return await self._source.arun(_upserted(items, **kwargs))
 
-    def delete(self, ids: list[str] | None = None, **kwargs: Any) -> DeleteResponse:
-        """Remove documents by id; one that is not there is no failure.
+    def delete(
+        self, ids: list[str] | None = None, *, filter: Filter | None = None, **kwargs: Any
+    ) -> DeleteResponse:
+        """Remove documents by id, or those that pass a filter; one that is not there is no failure.
 
         The id of a document that :meth:`invoke` gave back names the one it was cut from.
 
         Raises:
-            ValueError: no ids are given.
+            ValueError: neither or both are given, or the filter is empty or wrong.
         """
-        return self._source.run(_deleted(ids))
+        return self._source.run(_deleted(ids, filter))
 
-    async def adelete(self, ids: list[str] | None = None, **kwargs: Any) -> DeleteResponse:
+    async def adelete(
+        self, ids: list[str] | None = None, *, filter: Filter | None = None, **kwargs: Any
+    ) -> DeleteResponse:
         """As :meth:`delete`; the event loop stays free."""
-        return await self._source.arun(_deleted(ids))
+        return await self._source.arun(_deleted(ids, filter))
 
     def get(self, ids: Sequence[str], /, **kwargs: Any) -> list[Document]:
         """Documents as they were added; ids that are not there are left out."""
@@ -380,10 +385,8 @@ def _upserted(items: Sequence[Document], **kwargs: Any) -> Work[UpsertResponse]:
     return UpsertResponse(succeeded=list(added), failed=[i for i in ids if i not in added])
 
 
-def _deleted(ids: list[str] | None) -> Work[DeleteResponse]:
-    if ids is None:
-        raise ValueError("delete needs the ids of documents")
-    there = yield from deleted(ids)
+def _deleted(ids: list[str] | None, filter: Filter | None) -> Work[DeleteResponse]:
+    there = yield from removed(ids, filter)
     return DeleteResponse(succeeded=there, num_deleted=len(there), failed=[], num_failed=0)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,20 +11,17 @@ import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.runnables import run_in_executor
-from langchain_core.vectorstores import VectorStore
 from pydantic import SecretStr
 from typing_extensions import Self
 
-from langchain_endogenous.adding import (
-    as_documents,
-    delete_documents,
-    get_documents,
-    put_given,
-)
+from langchain_endogenous.adding import as_documents, put_given
 from langchain_endogenous.best import best_documents, best_spans
 from langchain_endogenous.documents import range_of
+from langchain_endogenous.managing import ManagedStore
 from langchain_endogenous.mmr import diverse
+from langchain_endogenous.places import collection_of, ignored, place_of
 from s3_retriever.arguments import COUNT, SHARE, checked
+from s3_retriever.errors import InputError
 from s3_retriever.integration import (
     AddedIds,
     AnyEngine,
@@ -46,7 +42,7 @@ from s3_retriever.settings import Mode, RetrieveSettings, Scoring
 __all__ = ["EndogenousVectorStore"]
 
 
-class EndogenousVectorStore(VectorStore):
+class EndogenousVectorStore(ManagedStore):
     """A vector store without vectors: the model's own attention finds what is like a query.
 
     It gives back whole documents as they were added, as a vector store does; with ``spans=True``
@@ -73,6 +69,9 @@ class EndogenousVectorStore(VectorStore):
         spans: bool = False,
         mode: Mode | None = None,
         scoring: Scoring | None = None,
+        collection_name: str | None = None,
+        persist_directory: str | Path | None = None,
+        embedding_function: Embeddings | None = None,
     ) -> None:
         """Put an engine that is loaded already, here or on a server, under this interface.
 
@@ -86,11 +85,28 @@ class EndogenousVectorStore(VectorStore):
             spans: give back sentences instead of whole documents.
             mode: as in :meth:`s3_retriever.Engine.retrieve`.
             scoring: as in :meth:`s3_retriever.Engine.retrieve`.
+            collection_name: a namespace of the engine, or of the server: an index of its own.
+            persist_directory: in place of an engine: the folder of an index, which is opened or
+                created with the default profile (:meth:`from_profile` takes others).
+            embedding_function: not used, with a warning; there for code that passes one.
         """
-        self.engine: AnyEngine = connected(engine, url, token, namespace, timeout)
+        ignored(embedding_function)
+        if persist_directory is not None and engine is None and url is None:
+            engine, _ = open_engine(DEFAULT_PROFILE, persist_directory, {})
+        elif persist_directory is not None:
+            raise InputError("persist_directory stands in place of an engine or a url")
+        if url is not None and collection_name is not None:
+            if namespace is not None:
+                raise InputError("collection_name is another name of namespace: give one of them")
+            namespace, collection_name = collection_name, None
+        connection: AnyEngine = connected(engine, url, token, namespace, timeout)
+        self.engine: AnyEngine = collection_of(connection, collection_name)
         self.spans = spans
         self.mode: Mode | None = mode
         self.scoring: Scoring | None = scoring
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.engine!r}, spans={self.spans})"
 
     @property
     def _source(self) -> Source:
@@ -105,6 +121,7 @@ class EndogenousVectorStore(VectorStore):
         spans: bool = False,
         mode: Mode | None = None,
         scoring: Scoring | None = None,
+        persist_directory: str | Path | None = None,
         **options: Any,
     ) -> Self:
         """Load the model that a profile is for, and open or create an index.
@@ -115,12 +132,14 @@ class EndogenousVectorStore(VectorStore):
             spans: as of the constructor.
             mode: as of the constructor.
             scoring: as of the constructor.
-            **options: of :meth:`s3_retriever.Engine.from_profile`: ``model``, ``device``, ...
+            persist_directory: another name of ``path``.
+            **options: of :meth:`s3_retriever.Engine.from_profile`: ``model``, ``device``, ...; and
+                ``collection_name``.
 
         Raises:
             EndogenousError: as :meth:`s3_retriever.Engine.from_profile`.
         """
-        engine, others = open_engine(profile, path, options)
+        engine, others = open_engine(profile, place_of(path, persist_directory), options)
         return cls(engine, spans=spans, mode=mode, scoring=scoring, **others)
 
     @classmethod
@@ -131,6 +150,7 @@ class EndogenousVectorStore(VectorStore):
         *,
         path: str | Path | None = None,
         profile: str | Path = DEFAULT_PROFILE,
+        persist_directory: str | Path | None = None,
         ids: Sequence[str] | None = None,
         **options: Any,
     ) -> Self:
@@ -141,11 +161,12 @@ class EndogenousVectorStore(VectorStore):
             embedding: not used, with a warning; there for code that passes one.
             path: the index's folder or ``postgresql://`` URL; ``None`` keeps it in memory.
             profile: a shipped name or a profile's folder.
+            persist_directory: another name of ``path``.
             ids: one for each document, in place of its own.
             **options: of :meth:`from_profile`; or a server's ``url`` and what belongs to it.
         """
-        _ignore(embedding)
-        store: Self = made(cls, profile, path, options)
+        ignored(embedding)
+        store: Self = made(cls, profile, place_of(path, persist_directory), options)
         store.add_documents(documents, **({} if ids is None else {"ids": ids}))
         return store
 
@@ -233,30 +254,6 @@ class EndogenousVectorStore(VectorStore):
     ) -> AddedIds:
         """As :meth:`add_documents`; the event loop stays free."""
         return await self._source.arun(put_given(documents, **kwargs))
-
-    def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
-        """Remove documents by id; those that are not there are no failure.
-
-        The id of a span that was found names the document it was cut from.
-
-        Raises:
-            InputError: no ids are given.
-        """
-        self._source.run(delete_documents(ids))
-        return True
-
-    async def adelete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
-        """As :meth:`delete`; the event loop stays free."""
-        await self._source.arun(delete_documents(ids))
-        return True
-
-    def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """Documents as they were added; ids that are not there are left out."""
-        return self._source.run(get_documents(ids))
-
-    async def aget_by_ids(self, ids: Sequence[str], /) -> list[Document]:
-        """As :meth:`get_by_ids`; the event loop stays free."""
-        return await self._source.arun(get_documents(ids))
 
     def similarity_search(
         self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any
@@ -390,11 +387,3 @@ class EndogenousVectorStore(VectorStore):
         alike: np.ndarray = yield Call("similarities", (ranges,))
         scores = np.array([score for _, score in found])
         return [found[n][0] for n in diverse(scores, alike, k, lambda_mult)]
-
-
-def _ignore(embedding: Embeddings | None) -> None:
-    if embedding is not None:
-        warnings.warn(
-            f"{type(embedding).__name__} is not used: the model that answers finds by itself",
-            stacklevel=3,
-        )

@@ -175,7 +175,7 @@ class TestOnTheModel:
             llm.invoke([message], **kwargs)
 
     def test_unknown_arguments_are_refused(self, llm):
-        with pytest.raises(TypeError, match="max_new_tokens"):
+        with pytest.raises(InputError, match="max_new_tokens"):
             llm.invoke(ASK, max_new_tokens=3)
 
     def test_counts_tokens_with_its_own_vocabulary(self, llm, engine):

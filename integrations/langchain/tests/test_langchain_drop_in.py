@@ -116,7 +116,9 @@ class TestOneWhereAListIsMeant:
 
     def test_what_was_found_can_be_deleted(self, retriever, store):
         retriever.add_documents([Document(OWLS, id="a:0-5"), Document(LARKS, id="b")])
-        found = {d.metadata["doc_id"]: d.id for d in retriever.invoke("larks", max_tokens=None)}
+        found = {
+            d.metadata["span_doc_id"]: d.id for d in retriever.invoke("larks", max_tokens=None)
+        }
         assert retriever.delete(["b:9-9", "b:0-999", "b:5-2", "c:0-1"])["num_deleted"] == 0
         assert retriever.delete([found["b"]])["succeeded"] == [found["b"]]
         assert store.delete(["a:0-5"])

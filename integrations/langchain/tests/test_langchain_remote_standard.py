@@ -67,6 +67,9 @@ class TestAsyncDocumentIndex(AsyncDocumentIndexTestSuite):
 
 
 class TestChatModelUnits(ChatModelUnitTests):
+    has_tool_calling = False  # bind_tools says why
+    has_structured_output = False  # so does with_structured_output
+
     @property
     def chat_model_class(self):
         return ChatEndogenous
@@ -81,6 +84,9 @@ class TestChatModel(ChatModelIntegrationTests):
     @pytest.fixture(autouse=True)
     def _server(self, server):
         self.url = server.url
+
+    has_tool_calling = False  # bind_tools says why
+    has_structured_output = False  # so does with_structured_output
 
     @property
     def chat_model_class(self):

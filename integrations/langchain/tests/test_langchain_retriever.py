@@ -67,11 +67,17 @@ def test_documents_are_slices_of_the_added_texts(retriever, engine, question, mo
     assert found
     for rank, (document, span) in enumerate(zip(found, spans, strict=True)):
         m = document.metadata
-        assert_exact(span, m["doc_id"], m["start_index"], m["end_index"], document.page_content)
-        assert document.id == m["span_id"] == f"{m['doc_id']}:{m['start_index']}-{m['end_index']}"
-        assert (m["rank"], m["score"], m["scores"]) == (rank, span.score, dict(span.scores))
-        assert m["score_kind"] == "sum of relative scores"
-        assert m["topic"] == METADATA[m["doc_id"]]["topic"]
+        assert_exact(span, m["span_doc_id"], m["span_start"], m["span_end"], document.page_content)
+        assert (
+            document.id == m["span_id"] == f"{m['span_doc_id']}:{m['span_start']}-{m['span_end']}"
+        )
+        assert (m["span_rank"], m["span_score"], m["span_scores"]) == (
+            rank,
+            span.score,
+            dict(span.scores),
+        )
+        assert m["span_score_kind"] == "sum of relative scores"
+        assert m["topic"] == METADATA[m["span_doc_id"]]["topic"]
 
 
 @pytest.mark.parametrize(
@@ -80,27 +86,21 @@ def test_documents_are_slices_of_the_added_texts(retriever, engine, question, mo
 )
 def test_the_question_is_answered(retriever, question, doc_id, answer):
     found = retriever.invoke(question, k=3)
-    assert found[0].metadata["doc_id"] == doc_id
+    assert found[0].metadata["span_doc_id"] == doc_id
     assert answer in join(found)
 
 
-def test_metadata_of_the_same_name_is_kept_aside(retriever):
+def test_a_documents_own_metadata_stay_as_they_are(retriever):
     best = retriever.invoke(QUESTIONS[2], filter={"topic": "trains"})[0]
-    assert best.metadata["rank"] == 0
-    assert isinstance(best.metadata["score"], float)
-    displaced = {name: METADATA["museum"][name] for name in ("score", "start_index", "rank")}
-    assert best.metadata["document_metadata"] == displaced
+    assert METADATA["museum"].items() <= best.metadata.items()
+    assert "span_displaced" not in best.metadata
 
 
-def test_no_metadata_are_set_aside_without_need(retriever):
-    best = retriever.invoke(QUESTIONS[0], filter={"topic": "sea"})[0]
-    assert "document_metadata" not in best.metadata
-
-
-def test_a_field_named_document_metadata_is_not_lost():
-    span = Span("a", 0, 1, "x", 1.0, {}, 0, {"document_metadata": "mine", "rank": 3})
-    kept = from_span(span).metadata["document_metadata"]
-    assert kept == {"document_metadata": "mine", "rank": 3}
+def test_metadata_of_the_same_name_are_kept_aside():
+    span = Span("a", 0, 1, "x", 1.0, {}, 0, {"span_displaced": "mine", "span_rank": 3, "rank": 4})
+    metadata = from_span(span).metadata
+    assert metadata["span_displaced"] == {"span_displaced": "mine", "span_rank": 3}
+    assert (metadata["span_rank"], metadata["rank"]) == (0, 4)
 
 
 def test_overrides_per_call(retriever, engine):
@@ -109,7 +109,9 @@ def test_overrides_per_call(retriever, engine):
     assert len(retriever.invoke(question, k=2)) == 2
     short = retriever.invoke(question, max_tokens=40)
     assert 0 < sum(engine.llm.count_tokens(d.page_content) for d in short) <= 40
-    legs = {leg for d in retriever.invoke(question, mode="bm25") for leg in d.metadata["scores"]}
+    legs = {
+        leg for d in retriever.invoke(question, mode="bm25") for leg in d.metadata["span_scores"]
+    }
     assert legs == {"bm25"}
     published = retriever.invoke(question, mode="features", scoring="coactivation")
     spans = engine.retrieve(question, mode="features", scoring="coactivation")
@@ -119,7 +121,7 @@ def test_overrides_per_call(retriever, engine):
 def test_fields_are_the_defaults_of_a_call(engine):
     retriever = EndogenousRetriever(engine=engine, k=1, mode="bm25", filter={"topic": "food"})
     (only,) = retriever.invoke("lighthouse dough")
-    assert only.metadata["doc_id"] == "bakery"
+    assert only.metadata["span_doc_id"] == "bakery"
     assert len(retriever.invoke("lighthouse dough", k=None, filter=None)) > 1
 
 
@@ -131,7 +133,7 @@ def test_fields_can_be_made_configurable(retriever):
 def test_filter(retriever):
     found = retriever.invoke(QUESTIONS[0], filter={"year": {"$gte": 1900}})
     assert found
-    assert {d.metadata["doc_id"] for d in found} <= {"bakery", "museum"}
+    assert {d.metadata["span_doc_id"] for d in found} <= {"bakery", "museum"}
     assert retriever.invoke(QUESTIONS[0], filter={"topic": "chess"}) == []
 
 
@@ -190,8 +192,8 @@ def test_a_batch_is_projected_in_one_padded_forward(retriever, forwards, mode):
     together = retriever.batch(QUESTIONS, k=3, mode=mode)
     assert forwards == [len(QUESTIONS)]  # the question without content was read before, once
     assert ids(together) == ids(alone)
-    assert [[d.metadata["score"] for d in found] for found in together] == [
-        pytest.approx([d.metadata["score"] for d in found], rel=0.05) for found in alone
+    assert [[d.metadata["span_score"] for d in found] for found in together] == [
+        pytest.approx([d.metadata["span_score"] for d in found], rel=0.05) for found in alone
     ]
     forwards.clear()
     assert ids(asyncio.run(retriever.abatch(QUESTIONS, k=3, mode=mode))) == ids(alone)
@@ -200,7 +202,7 @@ def test_a_batch_is_projected_in_one_padded_forward(retriever, forwards, mode):
 
 def test_errors_in_a_batch_stay_with_their_question(retriever):
     good, bad = retriever.batch([QUESTIONS[0], " "], k=1, return_exceptions=True)
-    assert good[0].metadata["doc_id"] == "lighthouse"
+    assert good[0].metadata["span_doc_id"] == "lighthouse"
     assert isinstance(bad, InputError)
     with pytest.raises(InputError, match="empty"):
         retriever.batch([QUESTIONS[0], " "])
@@ -254,7 +256,7 @@ def test_a_chain_with_history(retriever):
     chain = prompt | retriever.llm.bind(max_tokens=24) | StrOutputParser() | retriever
     history = [HumanMessage("I like the sea."), AIMessage("So do I.")]
     found = chain.invoke({"history": history, "question": QUESTIONS[0]})
-    assert found[0].metadata["doc_id"] == "lighthouse"
+    assert found[0].metadata["span_doc_id"] == "lighthouse"
 
 
 def test_many_requests_at_once(retriever):
@@ -264,7 +266,7 @@ def test_many_requests_at_once(retriever):
         return await asyncio.gather(*(retriever.ainvoke(q, k=1) for q in QUESTIONS * 4))
 
     found = asyncio.run(serve())
-    assert [d[0].metadata["doc_id"] for d in found] == ["lighthouse", "bakery", "museum"] * 4
+    assert [d[0].metadata["span_doc_id"] for d in found] == ["lighthouse", "bakery", "museum"] * 4
 
 
 def test_retriever_and_chat_model_share_the_weights(retriever, engine):
@@ -295,7 +297,7 @@ def test_from_documents_and_adding_more(tmp_path):
     assert retriever.add_documents([]) == []
     assert retriever.engine.ids() == ["bakery", sea_id]
     best = retriever.invoke("Who built the lighthouse?", filter={"source": "sea.txt"})[0]
-    assert best.id == f"{sea_id}:{best.metadata['start_index']}-{best.metadata['end_index']}"
+    assert best.id == f"{sea_id}:{best.metadata['span_start']}-{best.metadata['span_end']}"
     assert retriever.engine.get("bakery").metadata == {"topic": "food"}
 
 
@@ -355,4 +357,4 @@ def test_configurable_fields_in_a_batch(retriever):
     )
     found = configurable.batch(QUESTIONS, {"configurable": {"k": 1, "mode": "bm25"}})
     assert [len(documents) for documents in found] == [1, 1, 1]
-    assert {leg for (d,) in found for leg in d.metadata["scores"]} == {"bm25"}
+    assert {leg for (d,) in found for leg in d.metadata["span_scores"]} == {"bm25"}

@@ -76,6 +76,9 @@ class TestChatModel(ChatModelUnitTests):
     def _llm(self, engine):
         self.llm = engine.llm
 
+    has_tool_calling = False  # bind_tools says why
+    has_structured_output = False  # so does with_structured_output
+
     @property
     def chat_model_class(self):
         return ChatEndogenous

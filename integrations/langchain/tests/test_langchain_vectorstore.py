@@ -101,7 +101,7 @@ def test_spans(engine):
     store = EndogenousVectorStore(engine, spans=True)
     (best,) = store.similarity_search(QUESTIONS[0], k=1)
     m = best.metadata
-    assert TEXTS[m["doc_id"]][m["start_index"] : m["end_index"]] == best.page_content
+    assert TEXTS[m["span_doc_id"]][m["span_start"] : m["span_end"]] == best.page_content
     assert "Maren Holt" in best.page_content
     assert all(0 <= s <= 1 for _, s in store.similarity_search_with_score(QUESTIONS[0], k=5))
     spread = store.max_marginal_relevance_search(QUESTIONS[0], k=3)
@@ -208,8 +208,8 @@ class TestCompressor:
         assert sum(engine.llm.count_tokens(d.page_content) for d in found) <= 40
         for document in found:
             m = document.metadata
-            assert TEXTS[m["doc_id"]][m["start_index"] : m["end_index"]] == document.page_content
-            assert m["topic"] == METADATA[m["doc_id"]]["topic"]
+            assert TEXTS[m["span_doc_id"]][m["span_start"] : m["span_end"]] == document.page_content
+            assert m["topic"] == METADATA[m["span_doc_id"]]["topic"]
         assert asyncio.run(compressor.acompress_documents(documents, QUESTIONS[1])) == found
         assert engine.ids() == before
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import TypeAdapter
 
 from s3_retriever.engine import Engine
+from s3_retriever.giving import as_document
 from s3_retriever.server.asking import CallerHere, ResidentHere, Writer, allowed
 from s3_retriever.server.failures import Failure
 from s3_retriever.server.schemas.base import FilterField, Namespace
@@ -26,7 +27,7 @@ from s3_retriever.server.schemas.documents import (
     PutRequest,
 )
 from s3_retriever.types import Document
-from s3_retriever.validation import named, problem_of
+from s3_retriever.validation import problem_of
 
 __all__ = ["router"]
 
@@ -44,7 +45,7 @@ def add(asked: AddRequest, resident: ResidentHere, caller: Writer) -> JobBody:
     The job goes on when the client is gone, and after a restart of the server: ask
     ``/v1/jobs/{id}`` what became of it.
     """
-    documents = [named(d) if isinstance(d, str) else d.document() for d in asked.documents]
+    documents = [as_document(d) if isinstance(d, str) else d.document() for d in asked.documents]
     return resident.jobs.submit(allowed(caller, asked.namespace), documents, asked.on_error)
 
 

@@ -90,6 +90,7 @@ async def chat(
             messages,
             max_tokens=asked.most_tokens,
             temperature=asked.temperature or 0.0,
+            top_p=1.0 if asked.top_p is None else asked.top_p,
             stops=asked.stops,
         )
     )

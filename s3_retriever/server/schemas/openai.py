@@ -39,7 +39,6 @@ __all__ = [
 
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "n": (1,),
-    "top_p": (1,),
     "frequency_penalty": (0,),
     "presence_penalty": (0,),
     "logit_bias": ({},),
@@ -116,6 +115,8 @@ class ChatRequest(_Lenient):
     """The newer name of ``max_tokens``; by default 512."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     """By default 0: the likeliest token, always."""
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Draw among the likeliest tokens that have this probability together; by default all."""
     stop: str | Annotated[list[str], Field(max_length=16)] | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None

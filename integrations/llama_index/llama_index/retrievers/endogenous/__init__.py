@@ -20,11 +20,13 @@ except ImportError as e:
     ) from e
 
 from llama_index.retrievers.endogenous.base import EndogenousRetriever
+from llama_index.retrievers.endogenous.docstore import EndogenousDocumentStore
 from llama_index.retrievers.endogenous.indices import EndogenousIndex
 from llama_index.retrievers.endogenous.llms import EndogenousLLM
 from llama_index.retrievers.endogenous.postprocessors import EndogenousPostprocessor
 
 __all__ = [
+    "EndogenousDocumentStore",
     "EndogenousIndex",
     "EndogenousLLM",
     "EndogenousPostprocessor",

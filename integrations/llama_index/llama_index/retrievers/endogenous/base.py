@@ -100,6 +100,10 @@ class EndogenousRetriever(BaseRetriever):
         self.mode: Mode | None = mode
         self.scoring: Scoring | None = scoring
 
+    def __repr__(self) -> str:
+        budget = f"max_tokens={self.max_tokens}, k={self.k}"
+        return f"{type(self).__name__}({self.engine!r}, {budget})"
+
     @property
     def _source(self) -> Source:
         return source_of(self.engine)

@@ -40,6 +40,10 @@ class EndogenousDocumentStore(KVDocumentStore):
             engine: the model and the index, or a client of a server's; shared.
         """
         super().__init__(_Documents(engine))
+        self._engine = engine
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._engine!r})"
 
 
 def ref_docs() -> Work[dict[str, RefDocInfo]]:

@@ -22,6 +22,7 @@ from llama_index.core.storage.docstore.types import RefDocInfo
 from llama_index.core.storage.storage_context import DEFAULT_PERSIST_DIR, StorageContext
 from llama_index.retrievers.endogenous.base import EndogenousRetriever, added
 from llama_index.retrievers.endogenous.docstore import EndogenousDocumentStore, ref_docs
+from llama_index.retrievers.endogenous.foreign import FOREIGN, check_arguments, check_output
 from llama_index.retrievers.endogenous.llms import EndogenousLLM
 from pydantic import SecretStr
 from typing_extensions import Self
@@ -79,6 +80,7 @@ class EndogenousIndex(BaseIndex[EmptyIndexStruct]):
         timeout: float | None = None,
         show_progress: bool = False,
         callback_manager: CallbackManager | None = None,
+        **foreign: Any,
     ) -> None:
         """Put an engine that is loaded already, here or on a server, under this interface.
 
@@ -91,7 +93,12 @@ class EndogenousIndex(BaseIndex[EmptyIndexStruct]):
             timeout: as there.
             show_progress: draw a bar while documents are read.
             callback_manager: LlamaIndex's.
+            **foreign: what LlamaIndex's other indices take; refused with what to use instead.
+
+        Raises:
+            InputError: neither or both of an engine and a url, or something foreign.
         """
+        check_arguments(foreign)
         own: AnyEngine = connected(engine, url, token, namespace, timeout)
         stores = StorageContext.from_defaults(docstore=EndogenousDocumentStore(own))
         super().__init__(
@@ -101,8 +108,13 @@ class EndogenousIndex(BaseIndex[EmptyIndexStruct]):
             transformations=[_Whole()],
             show_progress=show_progress,
         )
+        # load_index_from_storage would make an empty index of it, and say nothing
+        self.storage_context.index_store.delete_index_struct(self.index_id)
         self.engine = own
         self._retriever = EndogenousRetriever(own)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.engine!r})"
 
     @property
     def _source(self) -> Source:
@@ -160,6 +172,7 @@ class EndogenousIndex(BaseIndex[EmptyIndexStruct]):
                 f"{type(embed_model).__name__} is not used: the model that answers finds by itself",
                 stacklevel=2,
             )
+        check_arguments({name: options[name] for name in FOREIGN if name in options})
         index: Self = made(cls, profile, path, options)
         index.insert_nodes(documents)
         return index
@@ -182,13 +195,23 @@ class EndogenousIndex(BaseIndex[EmptyIndexStruct]):
         return EndogenousRetriever(self.engine, callback_manager=self._callback_manager, **own)
 
     def as_query_engine(self, llm: LLMType | None = None, **kwargs: Any) -> BaseQueryEngine:
-        """LlamaIndex's query engine, with :attr:`llm` by default."""
+        """LlamaIndex's query engine, with :attr:`llm` by default.
+
+        Raises:
+            InputError: ``output_cls`` without an ``llm`` that can write objects.
+        """
+        check_output(llm, kwargs)
         return super().as_query_engine(llm=llm or self.llm, **kwargs)
 
     def as_chat_engine(
         self, chat_mode: ChatMode = ChatMode.BEST, llm: LLMType | None = None, **kwargs: Any
     ) -> BaseChatEngine:
-        """LlamaIndex's chat engine, with :attr:`llm` by default."""
+        """LlamaIndex's chat engine, with :attr:`llm` by default.
+
+        Raises:
+            InputError: ``output_cls`` without an ``llm`` that can write objects.
+        """
+        check_output(llm, kwargs)
         return super().as_chat_engine(chat_mode=chat_mode, llm=llm or self.llm, **kwargs)
 
     def insert_nodes(self, nodes: Sequence[BaseNode], **insert_kwargs: Any) -> None:

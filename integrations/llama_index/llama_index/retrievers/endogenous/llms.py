@@ -47,6 +47,9 @@ _ROLES = {
 }
 
 
+_SETTINGS = ("max_tokens", "temperature", "top_p", "stop")
+
+
 class EndogenousLLM(CustomLLM):
     """An LLM over weights that are already in memory, here or on a server.
 
@@ -74,6 +77,8 @@ class EndogenousLLM(CustomLLM):
     """Most tokens of an answer."""
     temperature: float = Field(default=0.0, ge=0)
     """0 always takes the likeliest token."""
+    top_p: float = Field(default=1.0, ge=0, le=1)
+    """Draw among the likeliest tokens that have this probability together; 1 is all of them."""
     stop: list[str] = Field(default_factory=list)
     """Strings before which an answer ends, or one; those of a call come in their place."""
 
@@ -124,7 +129,7 @@ class EndogenousLLM(CustomLLM):
 
     @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """Answer a conversation; ``max_tokens``, ``temperature``, ``stop`` for this call only."""
+        """Answer a conversation; ``max_tokens``, ``temperature``, ``top_p``, ``stop`` as given."""
         return _whole(self._reply(messages, **kwargs))
 
     @llm_chat_callback()
@@ -174,7 +179,7 @@ class EndogenousLLM(CustomLLM):
 
     def to_config(self) -> dict[str, Any]:
         """The model as JSON values: where its weights come from and its settings."""
-        own = {"max_tokens": self.max_tokens, "temperature": self.temperature, "stop": self.stop}
+        own = {name: getattr(self, name) for name in _SETTINGS}
         return {**chat_config(self.llm), **own}
 
     def _get_messages(self, prompt: BasePromptTemplate, **prompt_args: Any) -> list[ChatMessage]:
@@ -201,7 +206,9 @@ class EndogenousLLM(CustomLLM):
         *,
         max_tokens: int | None = None,
         temperature: float | None = None,
+        top_p: float | None = None,
         stop: str | Sequence[str] | None = None,
+        **others: Any,
     ) -> Writing:
         """The answer that is about to be written."""
         return reply_to(
@@ -209,6 +216,8 @@ class EndogenousLLM(CustomLLM):
             self._conversation(messages),
             max_tokens=self.max_tokens if max_tokens is None else max_tokens,
             temperature=self.temperature if temperature is None else temperature,
+            top_p=self.top_p if top_p is None else top_p,
+            **others,
             stops=self.stop if stop is None else stop,
         )
 
