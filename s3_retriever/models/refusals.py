@@ -36,7 +36,12 @@ class Headless:
         raise self._refusal("an answer takes all of them")
 
     def stream(
-        self, input_ids: Sequence[int], *, max_new_tokens: int = 256, temperature: float = 0.0
+        self,
+        input_ids: Sequence[int],
+        *,
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
     ) -> NoReturn:
         """Takes the whole model.
 
