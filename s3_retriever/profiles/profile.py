@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.weights import cache_folder
 from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.profiles.cards import find_profile, load_card
+from s3_retriever.profiles.self_test import Latents
 from s3_retriever.quoting import brief, quoted
 from s3_retriever.settings import RetrieveSettings
 
@@ -133,6 +135,23 @@ class Profile:
             self._copies.setdefault(device, replace(self, saes=saes))
         return self._copies[device]
 
+    def latents_of(self, llm: LanguageModel, text: str) -> Latents:
+        """At each hookpoint, the strongest latent of each token of a text.
+
+        Args:
+            llm: reads it, behind the profile's prefix.
+            text: shorter than the model's window.
+        """
+        ids = llm.tokenize(text).ids
+        prefix = llm.prefix_ids(self.card.chunk_prefix, bos=self.card.bos)
+        keys = llm.read_keys([ids], self.layers, prefix)
+        found = []
+        for index, hookpoint in enumerate(self.card.hookpoints):
+            rows = keys[hookpoint.layer][0][:, list(hookpoint.kv_heads)].flatten(1).float()
+            codes = self.on(rows.device).saes[index].encode(rows)
+            found.append(tuple(codes.ids[:, 0].tolist()))
+        return tuple(found)
+
     def check_llm(self, llm: LanguageModel) -> None:
         """Make sure that ``llm`` is the model this profile was made for.
 
@@ -156,7 +175,8 @@ class Profile:
             )
         if card.weights_sha256 is not None:
             self._check_weights(llm, card.weights_sha256)
-        if card.self_test is not None and (fault := card.self_test.fault_of(llm)):
+        test = card.self_test
+        if test is not None and (fault := test.fault_of(llm, partial(self.latents_of, llm))):
             raise ProfileError(
                 f"{brief(llm.name)} is not read here as when profile {quoted(card.name)} was made: "
                 f"{fault}. "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from s3_retriever.models.wheels import WHEELS
 from s3_retriever.paths import bound
 from s3_retriever.profiles.autoencoder import TopKSae
 from s3_retriever.profiles.card import Head, Hookpoint, ProfileCard, hookpoint_folder
+from s3_retriever.profiles.profile import Profile
 from s3_retriever.profiles.self_test import make_self_test
 from s3_retriever.quoting import brief, quoted, why
 from s3_retriever.settings import SaeSettings, ScanSettings
@@ -169,7 +171,7 @@ def make_profile(
         rows, kept = [r[:cut] for r in rows], [r[cut:] for r in rows]
     if len(kept[0]) < 2:
         raise InputError("too little text is held out to measure on; give more of it")
-    hookpoints = []
+    hookpoints, saes = [], []
     for (layer, kv_heads), trained_on, measured_on in zip(sites, rows, kept, strict=True):
         folder = hookpoint_folder(layer, kv_heads)
 
@@ -185,6 +187,7 @@ def make_profile(
         )
         sae.save(out / folder)
         stored = TopKSae.load(out / folder).to(str(llm.describe()["device"]))  # as float16 made it
+        saes.append(stored)
         quality = measure(stored, measured_on)
         hookpoints.append(
             Hookpoint(
@@ -197,6 +200,8 @@ def make_profile(
             )
         )
     card = _card(llm, name, hookpoints, heads, settings, prefix, bos, command, len(rows[0]))
+    latents_of = partial(Profile(card, tuple(saes)).latents_of, llm)
+    card = card.model_copy(update={"self_test": make_self_test(llm, latents_of)})
     (out / "profile.json").write_text(
         json.dumps(card.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8"
     )
@@ -285,7 +290,6 @@ def _card(
             weights_sha256=None
             if llm.name in WHEELS
             else llm.weights_digest(max(h.layer for h in hookpoints)),
-            self_test=make_self_test(llm),
             heads=tuple(heads),
             training={
                 "command": command,
