@@ -44,6 +44,11 @@ class Coded:
             self._copied = torch.cuda.Event()
             self._copied.record(torch.cuda.current_stream(packed.device))
 
+    @property
+    def on_its_way(self) -> bool:
+        """Whether the device computes it while the caller goes on."""
+        return self._copied is not None
+
     def take(self) -> tuple[np.ndarray, np.ndarray]:
         """Wait for the copy.
 

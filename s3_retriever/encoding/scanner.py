@@ -152,7 +152,7 @@ class Scanner:
     ) -> None:
         """Read chunks; the numbers of those that are coded go to ``done``."""
         lengths = [len(self._reader.prefix) + c.end - c.start for c in work]
-        on_its_way: tuple[list[int], Coded] | None = None
+        waiting: tuple[list[int], Coded] | None = None
 
         def put_away(group: list[int], coded: Coded) -> None:
             chunks = [work[i] for i in group]
@@ -165,12 +165,15 @@ class Scanner:
                 ids = [(c := work[i]).of.tokens.ids[c.start : c.end] for i in group]
                 coded = code_batch(self._profile, self._reader.read(ids, self._profile.layers))
                 # on a GPU it has only been asked for: meanwhile the batch before is put away
-                before, on_its_way = on_its_way, (group, coded)
+                before, waiting = waiting, (group, coded)
                 if before is not None:
                     put_away(*before)
+                if not coded.on_its_way:
+                    waiting = None
+                    put_away(group, coded)
         finally:  # what was read when an interrupt comes is kept
-            if on_its_way is not None:
-                put_away(*on_its_way)
+            if waiting is not None:
+                put_away(*waiting)
 
 
 def _put_away(chunks: Sequence[_Chunk], coded: Coded) -> None:

@@ -73,8 +73,8 @@ def test_a_small_demo(run: Run, setup: Setup, small_samples: None, tmp_path: Pat
     for expected in ("What fed the flame?", "How long is a dough left?", "2 Wikipedia articles"):
         assert expected in shown
     assert shown.count("holds the known answer") + shown.count("does not hold the") >= 4
-    compared = shown[shown.index("lead to the known answer") :]
-    (header, *rows) = [line for line in compared.splitlines()[1:] if "  " in line][:5]
+    compared = shown[shown.index("attention, words  ") :]
+    (header, *rows) = compared.splitlines()[:5]
     assert header.split("  ")[0] == "attention, words"
     assert [row.split("  ")[-1].strip() for row in rows] == [
         "What fed the flame?",

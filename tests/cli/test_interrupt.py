@@ -48,7 +48,8 @@ def interrupt(
     return done
 
 
-FORWARD = ("s3_retriever.models.transformers", "TransformersModel", "read_keys")
+READING = ("s3_retriever.models.first_layers", "FirstLayers", "read_keys")
+ASKING = ("s3_retriever.models.transformers", "TransformersModel", "read_queries")
 
 
 def test_what_was_read_is_kept(run: Run, setup: Setup, tmp_path: Path) -> None:
@@ -57,7 +58,7 @@ def test_what_was_read_is_kept(run: Run, setup: Setup, tmp_path: Path) -> None:
     for number in range(40):
         (files / f"{number:02}.txt").write_text(f"{number}. " + "The mill was built. " * 60)
     place = ["--index", tmp_path / "index", *setup.resident]
-    done = interrupt(FORWARD, 3, "index", files, "--root", files, *place)
+    done = interrupt(READING, 3, "index", files, "--root", files, *place)
     assert "interrupted: what was read is kept" in done.stderr
     (said,) = (line for line in done.stderr.splitlines() if line.startswith("interrupted"))
     kept = int(said.partition(" holds ")[2].split()[0])
@@ -69,8 +70,7 @@ def test_what_was_read_is_kept(run: Run, setup: Setup, tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["search", "ask"])
 def test_a_question(setup: Setup, command: str) -> None:
     options = ["--index", setup.index, *setup.resident]
-    at = (*FORWARD[:2], "read_queries")
-    done = interrupt(at, 1, command, "When was the lighthouse finished?", *options)
+    done = interrupt(ASKING, 1, command, "When was the lighthouse finished?", *options)
     assert done.stderr.splitlines()[-1] == "interrupted"
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +17,7 @@ from s3_retriever import Engine
 from s3_retriever.server.announcing import announced
 from s3_retriever.server.tokens import TokenRecord, Tokens
 from tests.cli.conftest import Run, Setup
-from tests.cli.test_light_commands import _RUN
+from tests.cli.test_light_commands import loaded
 from tests.server.conftest import Running, eventually, serving
 
 QUESTION = "When was the lighthouse finished?"
@@ -130,11 +128,7 @@ def test_no_torch_is_imported(own_index: Path, running: Running) -> None:
         ["ask", QUESTION, "--url", running.url, "--answer-tokens", "4"],
         ["list", "--url", running.url],
     ):
-        done = subprocess.run(
-            [sys.executable, "-c", _RUN, *arguments], capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.splitlines()[-1] == "loaded:"
+        assert loaded(own_index, *arguments) == "loaded:"
 
 
 def test_a_server_that_is_gone(run: Run, setup: Setup, own_index: Path, engine: Engine) -> None:

@@ -182,10 +182,11 @@ def test_segments_are_committed_as_they_fill(llm: TransformersModel, profile: Pr
     assert len(engine.retrieve("What happened in 1902?", max_tokens=None)) > 1
 
 
-def test_interrupted_add_keeps_what_was_committed(
+def test_interrupted_add_keeps_what_was_read(
     llm: TransformersModel, profile: Profile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = Engine(llm, profile, scan=ScanSettings(segment_tokens=50))
+    scan = ScanSettings(segment_tokens=50, batch_tokens=64)  # a document a forward pass
+    engine = Engine(llm, profile, scan=scan)
     engine.add(DOCUMENTS[:1])
 
     def interrupt(tokens: int, characters: int) -> None:
@@ -193,9 +194,10 @@ def test_interrupted_add_keeps_what_was_committed(
 
     with pytest.raises(KeyboardInterrupt):
         engine.add(DOCUMENTS[1:], on_progress=interrupt)
-    assert engine.ids() == ["lighthouse"]
-    engine.add(DOCUMENTS)  # and it goes on
-    assert len(engine) == 3
+    assert len(engine) == 2  # the one before, and the first that was read
+    assert engine.ids()[0] == "lighthouse"
+    report = engine.add(DOCUMENTS)  # and it goes on
+    assert (len(report.added), len(report.unchanged)) == (1, 2)
 
 
 def test_progress_counts_every_token_and_character(fresh: Engine) -> None:
