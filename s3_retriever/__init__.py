@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from s3_retriever.explain.abstain import Abstention
     from s3_retriever.explain.result import RetrievalResult
     from s3_retriever.models.transformers import TransformersModel
+    from s3_retriever.models.vllm import VllmModel
     from s3_retriever.profiles.profile import Profile
 
 __all__ = [
@@ -99,6 +100,7 @@ __all__ = [
     "SpanRef",
     "TokenScore",
     "TransformersModel",
+    "VllmModel",
     "__version__",
 ]
 
@@ -112,6 +114,7 @@ _LAZY = {
     "RayRunner": "s3_retriever.encoding.ray_runner",
     "RetrievalResult": "s3_retriever.explain.result",
     "TransformersModel": "s3_retriever.models.transformers",
+    "VllmModel": "s3_retriever.models.vllm",
     "ChatEndogenous": "langchain_endogenous",
     "EndogenousCompressor": "langchain_endogenous",
     "EndogenousRetriever": "langchain_endogenous",
