@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from s3_retriever.engine import Engine
     from s3_retriever.explain.abstain import Abstention
     from s3_retriever.explain.result import RetrievalResult
+    from s3_retriever.models.endpoint import EndpointJudge
+    from s3_retriever.models.first_layers import FirstLayers
     from s3_retriever.models.transformers import TransformersModel
     from s3_retriever.models.vllm import VllmModel
     from s3_retriever.profiles.profile import Profile
@@ -82,7 +84,9 @@ __all__ = [
     "EndogenousRetriever",
     "EndogenousTranslator",
     "EndogenousVectorStore",
+    "EndpointJudge",
     "Engine",
+    "FirstLayers",
     "IndexLockedError",
     "IndexMismatchError",
     "IndexStorageError",
@@ -109,7 +113,9 @@ __version__ = "0.1.0"
 _LAZY = {
     "Abstention": "s3_retriever.explain.abstain",
     "Client": "s3_retriever.client",
+    "EndpointJudge": "s3_retriever.models.endpoint",
     "Engine": "s3_retriever.engine",
+    "FirstLayers": "s3_retriever.models.first_layers",
     "Profile": "s3_retriever.profiles.profile",
     "RayRunner": "s3_retriever.encoding.ray_runner",
     "RetrievalResult": "s3_retriever.explain.result",

@@ -1,11 +1,17 @@
-"""An engine of vLLM reads, judges and answers as transformers does; run with: .ci/vllm."""
+"""vLLM, in this process and behind a server, does what transformers does; run with: .ci/vllm."""
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
+import httpx
 import numpy as np
 import pytest
 import torch
@@ -13,11 +19,13 @@ import torch
 from s3_retriever.encoding.scanner import Scanner
 from s3_retriever.engine import Engine
 from s3_retriever.errors import ModelError
+from s3_retriever.models.endpoint import EndpointJudge
+from s3_retriever.models.first_layers import FirstLayers
 from s3_retriever.models.transformers import TransformersModel
 from s3_retriever.models.weights import find_weights
 from s3_retriever.profiles.profile import Profile
 from s3_retriever.settings import ScanSettings
-from s3_retriever.testing.models import LanguageModelContract, distance
+from s3_retriever.testing.models import LanguageModelContract, LikelihoodJudgeContract, distance
 from s3_retriever.types import Document
 from tests.tiny import tiny_llm
 
@@ -29,6 +37,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 _MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _TEXT = "Cats purr when they are content. The lamp burned whale oil until 1911. " * 8
+_DOCUMENTS = [
+    Document("lamp", "The lamp burned whale oil until 1911. Then it was electric."),
+    Document("bread", "Flour and water are left to ferment for a week. Bread is baked at dawn."),
+    Document("cats", 20 * "Cats sleep most of the day. " + "They hunt at dusk."),
+]
+_QUESTIONS = ("When did the lamp burn oil?", "How is bread made?", "When do cats hunt?")
 
 
 @pytest.fixture(scope="module")
@@ -132,20 +146,12 @@ def test_scans_and_answers_of_many_threads(ours: VllmModel) -> None:
 
 
 def test_the_index_of_one_is_the_index_of_the_other(
-    ours: VllmModel, theirs: TransformersModel, tmp_path: object
+    ours: VllmModel, theirs: TransformersModel, tmp_path: Path
 ) -> None:
     profile = Profile.load("smollm2-135m-instruct")
-    documents = [
-        Document("lamp", "The lamp burned whale oil until 1911. Then it was electric."),
-        Document(
-            "bread", "Flour and water are left to ferment for a week. Bread is baked at dawn."
-        ),
-        Document("cats", 20 * "Cats sleep most of the day. " + "They hunt at dusk."),
-    ]
-    questions = ("When did the lamp burn oil?", "How is bread made?", "When do cats hunt?")
-    Engine(ours, profile, tmp_path).add(documents)
+    Engine(ours, profile, tmp_path).add(_DOCUMENTS)
     for mode in ("fast", "hybrid"):
-        for question in questions:
+        for question in _QUESTIONS:
             by_ours = Engine(ours, profile, tmp_path).retrieve(question, mode=mode)
             by_theirs = Engine(theirs, profile, tmp_path).retrieve(question, mode=mode)
             assert [span.id for span in by_ours] == [span.id for span in by_theirs]
@@ -153,7 +159,7 @@ def test_the_index_of_one_is_the_index_of_the_other(
                 [span.score for span in by_ours], [span.score for span in by_theirs], atol=0.05
             )
     same, read = (
-        [encoded.ids for encoded in Scanner(llm, profile, ScanSettings()).scan(documents)]
+        [encoded.ids for encoded in Scanner(llm, profile, ScanSettings()).scan(_DOCUMENTS)]
         for llm in (theirs, ours)
     )
     pairs = zip(np.concatenate(same)[:, 0], np.concatenate(read)[:, 0], strict=True)
@@ -171,6 +177,69 @@ def compiled(engine: object) -> Iterator[object]:
 def test_a_compiled_engine_is_refused(compiled: object) -> None:
     with pytest.raises(ModelError, match="enforce_eager=True"):
         VllmModel(compiled)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``vllm serve`` with the real model."""
+    TransformersModel.load(_MODEL)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # what `vllm serve` runs; that command asks for a distribution of the name vllm
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--port", port]
+    command += ["--model", find_weights(_MODEL)]
+    options = ["--dtype", "float32", "--enforce-eager", "--max-model-len", 4096]
+    log = tmp_path_factory.mktemp("server") / "log"
+    with log.open("w") as written:
+        running = subprocess.Popen(
+            [*map(str, [*command, *options, "--served-model-name", "smol"])],
+            stdout=written,
+            stderr=written,
+        )
+    try:
+        while True:
+            assert running.poll() is None, log.read_text()[-2000:]
+            with suppress(httpx.HTTPError):
+                if httpx.get(f"http://127.0.0.1:{port}/health").is_success:
+                    break
+            time.sleep(1)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        running.terminate()
+        running.wait(60)
+
+
+class TestServer(LikelihoodJudgeContract):
+    special_tokens = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
+    nats = 2e-3
+
+    @pytest.fixture(scope="class")
+    def llm(self, server: str, theirs: TransformersModel) -> EndpointJudge:
+        return EndpointJudge(server, "smol", theirs)
+
+
+def test_a_server_judges_for_the_first_layers(server: str, theirs: TransformersModel) -> None:
+    profile = Profile.load("smollm2-135m-instruct")
+    layers = FirstLayers.load(_MODEL, profile.layers[-1] + 1, device="cpu", dtype=torch.float32)
+    judged = Engine(layers.judged_by(EndpointJudge(server, "smol", layers)), profile)
+    whole = Engine(theirs, profile)
+    for engine in (judged, whole):
+        engine.add(_DOCUMENTS)
+    for question in _QUESTIONS:
+        found, expected = (e.retrieve(question, mode="hybrid") for e in (judged, whole))
+        assert [span.id for span in found] == [span.id for span in expected]
+    with pytest.raises(ModelError, match="only the first"):
+        Engine(layers, profile).answer("Who?").result()
+
+
+def test_a_server_with_other_tokens_or_without_the_model_is_refused(server: str) -> None:
+    other = tiny_llm("llama")
+    ids = [other.tokenize("Bread").ids]
+    with pytest.raises(ModelError, match="numbers its tokens differently"):
+        EndpointJudge(server, "smol", other).question_log_likelihoods(ids, "Who?")
+    with pytest.raises(ModelError, match="404"):
+        EndpointJudge(server, "absent", other).question_log_likelihoods(ids, "Who?")
 
 
 @pytest.mark.parametrize("family", ["qwen2", "qwen3", "gemma3_text", "phi3", "mistral"])
