@@ -60,7 +60,10 @@ if TYPE_CHECKING:
     from s3_retriever.engine import Engine
     from s3_retriever.explain.abstain import Abstention
     from s3_retriever.explain.result import RetrievalResult
+    from s3_retriever.models.endpoint import EndpointJudge
+    from s3_retriever.models.first_layers import FirstLayers
     from s3_retriever.models.transformers import TransformersModel
+    from s3_retriever.models.vllm import VllmModel
     from s3_retriever.profiles.profile import Profile
 
 __all__ = [
@@ -81,7 +84,9 @@ __all__ = [
     "EndogenousRetriever",
     "EndogenousTranslator",
     "EndogenousVectorStore",
+    "EndpointJudge",
     "Engine",
+    "FirstLayers",
     "IndexLockedError",
     "IndexMismatchError",
     "IndexStorageError",
@@ -99,6 +104,7 @@ __all__ = [
     "SpanRef",
     "TokenScore",
     "TransformersModel",
+    "VllmModel",
     "__version__",
 ]
 
@@ -107,11 +113,14 @@ __version__ = "0.1.0"
 _LAZY = {
     "Abstention": "s3_retriever.explain.abstain",
     "Client": "s3_retriever.client",
+    "EndpointJudge": "s3_retriever.models.endpoint",
     "Engine": "s3_retriever.engine",
+    "FirstLayers": "s3_retriever.models.first_layers",
     "Profile": "s3_retriever.profiles.profile",
     "RayRunner": "s3_retriever.encoding.ray_runner",
     "RetrievalResult": "s3_retriever.explain.result",
     "TransformersModel": "s3_retriever.models.transformers",
+    "VllmModel": "s3_retriever.models.vllm",
     "ChatEndogenous": "langchain_endogenous",
     "EndogenousCompressor": "langchain_endogenous",
     "EndogenousRetriever": "langchain_endogenous",

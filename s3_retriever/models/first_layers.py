@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
 import torch
 
 from s3_retriever.errors import InputError, NotLoadedError
+from s3_retriever.models.base import LikelihoodJudge
 from s3_retriever.models.families import AttentionLayout
 from s3_retriever.models.hooks import Projections, decoder_layers
 from s3_retriever.models.loading import load_first_layers
@@ -54,6 +56,7 @@ class FirstLayers(Headless, ResidentReader):
         """
         super().__init__(model, tokenizer, name, layout)
         self.n_loaded = len(decoder_layers(model))
+        self._judge: LikelihoodJudge | None = None
 
     @classmethod
     def load(
@@ -132,6 +135,27 @@ class FirstLayers(Headless, ResidentReader):
         """
         self._need(layers)
         return super().read_queries(texts, layers)
+
+    def judged_by(self, judge: LikelihoodJudge) -> FirstLayers:
+        """The same layers with somebody else's likelihoods, so that mode ``hybrid`` can be had.
+
+        Args:
+            judge: of the whole model, with the same tokenizer; e.g.
+                :class:`~s3_retriever.models.endpoint.EndpointJudge`.
+        """
+        judged = copy(self)
+        judged._judge = judge
+        return judged
+
+    def question_log_likelihoods(self, passages: Sequence[np.ndarray], question: str) -> np.ndarray:
+        """See :class:`~s3_retriever.models.base.LikelihoodJudge`.
+
+        Raises:
+            NotLoadedError: of layers alone, without :meth:`judged_by`.
+        """
+        if self._judge is None:
+            return super().question_log_likelihoods(passages, question)
+        return self._judge.question_log_likelihoods(passages, question)
 
     def _need(self, layers: Sequence[int]) -> None:
         if max(layers) >= self.n_loaded:

@@ -19,7 +19,7 @@ class Headless:
         """The error that says what is in memory; ``what`` says what was asked for."""
         raise NotImplementedError
 
-    def question_log_likelihoods(self, passages: Sequence[np.ndarray], question: str) -> NoReturn:
+    def question_log_likelihoods(self, passages: Sequence[np.ndarray], question: str) -> np.ndarray:
         """Takes the whole model.
 
         Raises:
