@@ -10,7 +10,10 @@ from s3_retriever.generation.citations import find_citations
 from s3_retriever.models.base import Chat
 from s3_retriever.types import Answer, Span
 
-__all__ = ["AnswerStream", "Answerer", "answer_messages", "fit_prompt"]
+__all__ = ["NOTHING_FOUND", "AnswerStream", "Answerer", "answer_messages", "fit_prompt"]
+
+NOTHING_FOUND = "Nothing was found in these documents."
+"""The answer where there is no span: a model that is asked all the same makes one up."""
 
 
 def answer_messages(question: str, spans: Sequence[Span]) -> list[dict[str, str]]:
@@ -21,7 +24,7 @@ def answer_messages(question: str, spans: Sequence[Span]) -> list[dict[str, str]
     """
     passages = "\n\n".join(f"[{n}] {span.text}" for n, span in enumerate(spans, start=1))
     ask = _instruction(question)
-    return [{"role": "user", "content": f"{passages or '(no text was found)'}\n\n{ask}"}]
+    return [{"role": "user", "content": f"{passages}\n\n{ask}"}]
 
 
 def _instruction(question: str) -> str:
@@ -114,6 +117,9 @@ class Answerer:
     ) -> AnswerStream:
         """Retrieve spans and let the same model answer from them.
 
+        Without a span (an empty index, a filter that leaves nothing, :attr:`Engine.abstention`) the
+        answer is :data:`NOTHING_FOUND`, and the model is not asked.
+
         Args:
             question: plain text.
             max_tokens: budget of the evidence, counted in the chat template that is used: with
@@ -126,5 +132,7 @@ class Answerer:
             at once, ``.result()`` waits for the end and brings the citations.
         """
         found = self._retrieve(question, max_tokens=max_tokens, **retrieve)
+        if not found:
+            return AnswerStream(iter([NOTHING_FOUND]), ())
         prompt, spans = fit_prompt(self._llm, question, found, max_tokens)
         return AnswerStream(self._llm.stream(prompt, max_new_tokens=max_new_tokens), spans)

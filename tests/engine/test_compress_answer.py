@@ -6,6 +6,7 @@ import pytest
 
 from s3_retriever import Engine
 from s3_retriever.errors import InputError
+from s3_retriever.generation.answer import NOTHING_FOUND
 from s3_retriever.generation.citations import find_citations
 from tests.engine.conftest import DOCUMENTS, HARD_TEXTS
 
@@ -77,12 +78,12 @@ def test_answer_streams_with_spans_and_citations(engine: Engine) -> None:
     assert all(span in answer.spans for span in answer.citations)
 
 
-def test_answer_on_an_empty_index_says_so_to_the_model(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_nothing_is_found_nothing_is_made_up(engine: Engine) -> None:
     stream = engine.answer("Who?", filter={"kind": "nothing"}, max_new_tokens=5)
     assert stream.spans == ()
-    assert stream.result().citations == ()
+    assert list(stream) == [NOTHING_FOUND]
+    answer = stream.result()
+    assert (answer.text, answer.citations) == (NOTHING_FOUND, ())
 
 
 def test_a_document_cannot_open_a_turn(engine: Engine) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import openai
 import pytest
 
+from s3_retriever.generation.answer import NOTHING_FOUND
 from s3_retriever.models.reply import Reply
 from tests.server.conftest import Running
 
@@ -66,6 +67,21 @@ def test_the_last_message_is_answered_from_the_index_with_citations(ai: openai.O
     assert retrieval["spans"][cited["number"] - 1] == cited["span"]
     chunks = list(ai.chat.completions.create(**arguments, stream=True))
     assert chunks[-1].model_extra["retrieval"] == retrieval
+
+
+def test_where_nothing_is_found_nothing_is_made_up(ai: openai.OpenAI) -> None:
+    arguments = {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": "When was the lighthouse finished?"}],
+        "max_tokens": 4,
+        "extra_body": {"retrieve": {"filter": {"kind": "nothing"}}},
+    }
+    whole = ai.chat.completions.create(**arguments)
+    assert whole.choices[0].message.content == NOTHING_FOUND
+    assert whole.choices[0].finish_reason == "stop"
+    assert whole.model_extra["retrieval"] == {"spans": [], "citations": []}
+    chunks = list(ai.chat.completions.create(**arguments, stream=True))
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == NOTHING_FOUND
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from s3_retriever.engine import Engine
-from s3_retriever.generation.answer import answer_messages, fit_prompt
+from s3_retriever.generation.answer import NOTHING_FOUND, answer_messages, fit_prompt
 from s3_retriever.generation.citations import find_citations
 from s3_retriever.models.base import LanguageModel
 from s3_retriever.models.query_cache import QueryCache
 from s3_retriever.models.reply import Reply
+from s3_retriever.models.streaming import PieceStream
 from s3_retriever.server.asking import CallerHere, ResidentHere, allowed
 from s3_retriever.server.events import begun, error_of, event, event_stream, whole
 from s3_retriever.server.failures import Failure
@@ -84,14 +85,19 @@ async def chat(
         spans = await _evidence(asked, messages[-1]["content"], resident, caller)
         question = messages[-1]["content"]
         messages = [*messages[:-1], *answer_messages(question, spans)]
+    nothing = spans is not None and not spans
     reply = await resident.works.run(
-        lambda: Reply.to(
-            resident.engine.llm,
-            messages,
-            max_tokens=asked.most_tokens,
-            temperature=asked.temperature or 0.0,
-            top_p=1.0 if asked.top_p is None else asked.top_p,
-            stops=asked.stops,
+        lambda: (
+            _nothing_found(resident.engine)
+            if nothing
+            else Reply.to(
+                resident.engine.llm,
+                messages,
+                max_tokens=asked.most_tokens,
+                temperature=asked.temperature or 0.0,
+                top_p=1.0 if asked.top_p is None else asked.top_p,
+                stops=asked.stops,
+            )
         )
     )
     writing = _Writing(f"chatcmpl-{uuid4().hex}", model_id(resident.engine.llm), reply, spans)
@@ -102,6 +108,12 @@ async def chat(
     pieces = await begun(resident.works.stream(lambda: iter(reply)))
     with_usage = asked.stream_options is not None and asked.stream_options.include_usage
     return event_stream(_chunks(writing, pieces, with_usage, resident, request.state.request_id))
+
+
+def _nothing_found(engine: Engine) -> Reply:
+    n_tokens = engine.llm.count_tokens(NOTHING_FOUND)
+    written = PieceStream(iter([(NOTHING_FOUND, n_tokens)]))
+    return Reply(written, (), n_prompt=0, max_tokens=n_tokens + 1)
 
 
 async def _evidence(
@@ -120,7 +132,7 @@ async def _evidence(
             scoring=options.scoring,
             query_cache=cache,
         )
-        return fit_prompt(engine.llm, question, found, options.max_tokens)[1]
+        return fit_prompt(engine.llm, question, found, options.max_tokens)[1] if found else ()
 
     namespace = allowed(caller, options.namespace)
     return await asyncio.wrap_future(resident.ask(namespace, question, find))
