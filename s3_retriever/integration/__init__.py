@@ -13,6 +13,7 @@ from s3_retriever.integration.chatting import (
     prompt_window,
     reply_to,
 )
+from s3_retriever.integration.budget import within_budget
 from s3_retriever.integration.documents import AddedIds, add_with_bar, deleted, select_spans
 from s3_retriever.integration.opening import (
     AnyEngine,
@@ -52,4 +53,5 @@ __all__ = [
     "restored",
     "select_spans",
     "source_of",
+    "within_budget",
 ]
