@@ -6,6 +6,7 @@ imports no torch.
 
 from __future__ import annotations
 
+from s3_retriever.integration.budget import within_budget
 from s3_retriever.integration.chatting import (
     Writing,
     chat_config,
@@ -13,7 +14,6 @@ from s3_retriever.integration.chatting import (
     prompt_window,
     reply_to,
 )
-from s3_retriever.integration.budget import within_budget
 from s3_retriever.integration.documents import AddedIds, add_with_bar, deleted, select_spans
 from s3_retriever.integration.opening import (
     AnyEngine,

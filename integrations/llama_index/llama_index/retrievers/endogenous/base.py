@@ -82,8 +82,8 @@ class EndogenousRetriever(BaseRetriever):
             token: as of :class:`s3_retriever.client.Client`.
             namespace: as there.
             timeout: as there.
-            max_tokens: budget of a result in the model's own tokens, as a synthesizer shows it: with
-                the metadata before each text and the lines between; ``None`` is no limit.
+            max_tokens: budget of a result in the model's own tokens, as a synthesizer shows it:
+                with the metadata before each text and the lines between; ``None`` is no limit.
             k: most nodes of a result; ``None`` is no limit.
             filter: condition on the documents' metadata, e.g. ``{"year": {"$gte": 1990}}``.
             filters: LlamaIndex's own, in place of ``filter`` or beside it.
