@@ -20,8 +20,7 @@ __all__ = ["Exactness", "lifted"]
 _NEARLY_ALL = 0.75
 """Of a question's information; of what a span holds beyond it, its lift is a share."""
 _LIFT = 0.5
-"""Of the way to the highest score: more than any leg but the words' says for a span without them,
-unless all are sure; chosen on a half of ``tests/data/keywords`` (docs/quality.md)."""
+"""Of the way to the highest score, for a span that holds everything (docs/quality.md)."""
 
 
 class Exactness:
