@@ -267,7 +267,8 @@ class Engine:
 
         Args:
             question: plain text.
-            max_tokens: budget in the model's tokens; ``None`` is no limit.
+            max_tokens: budget in the model's tokens, of the spans' texts with an empty line
+                between them; ``None`` is no limit.
             k: most spans; ``None`` is no limit.
             filter: condition on the documents' metadata (see
                 :mod:`~s3_retriever.search.filters`).

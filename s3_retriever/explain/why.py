@@ -13,6 +13,7 @@ from s3_retriever.explain.reading import Reading
 from s3_retriever.html import explanation_html
 from s3_retriever.profiles.card import ProfileCard
 from s3_retriever.quoting import brief, quoted
+from s3_retriever.retrieval.budget import priced
 from s3_retriever.retrieval.spans import widened_to_words
 from s3_retriever.search.base import CandidateSearch
 from s3_retriever.search.languages import document_language
@@ -235,7 +236,9 @@ def why_not(
     if rank is None:
         why = _never_proposed(store, search, question, doc_id, candidates)
     else:
-        needed = sum(count_tokens(span.text) for span in unlimited[: rank + 1])
+        needed = sum(
+            count_tokens(priced(span.text, first=span.rank == 0)) for span in unlimited[: rank + 1]
+        )
         reason = f"Its best span is number {rank + 1}: it takes max_tokens={needed}"
         reason += f" and k={rank + 1}." if k is not None else "."
         if any(span.doc_id == doc_id for span in limited):

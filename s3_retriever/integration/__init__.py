@@ -6,6 +6,7 @@ imports no torch.
 
 from __future__ import annotations
 
+from s3_retriever.integration.budget import within_budget
 from s3_retriever.integration.chatting import (
     Writing,
     chat_config,
@@ -52,4 +53,5 @@ __all__ = [
     "restored",
     "select_spans",
     "source_of",
+    "within_budget",
 ]

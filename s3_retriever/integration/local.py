@@ -129,6 +129,10 @@ class LocalSource:
         """As the engine's."""
         return self._engine.similarities(refs)
 
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """By the model's tokenizer."""
+        return [self._engine.llm.count_tokens(text) for text in texts]
+
 
 def beginning(llm: Tokenizing, text: str) -> str:
     """As much of a text as a model can ask with (twice in a row); mostly all of it.

@@ -122,6 +122,10 @@ class RemoteSource:
         """Every document's id and metadata."""
         return (yield from self._api.metadata())
 
+    def count_tokens(self, texts: Sequence[str]) -> Steps[list[int]]:
+        """As the client's."""
+        return (yield from self._api.count_tokens(texts))
+
     def similarities(self, refs: Sequence[SpanRef]) -> Steps[np.ndarray]:
         """As the client's."""
         return (yield from self._api.similarities(refs))

@@ -30,6 +30,7 @@ Method = Literal[
     "metadata",
     "similarities",
     "batched",
+    "count_tokens",
 ]
 """What a source can do.
 
@@ -42,7 +43,8 @@ Method = Literal[
 ``ids(filter, limit)``, ``similarities(refs)``: as an engine's;
 ``delete_where(filter)``: as an engine's; ``count(filter)``: how many documents pass it;
 ``existing(ids)``: the set of those that are there;
-``metadata()``: id and metadata of each document.
+``metadata()``: id and metadata of each document;
+``count_tokens(texts)``: how many of the model's tokens each takes.
 """
 
 

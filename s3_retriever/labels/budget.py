@@ -1,6 +1,7 @@
 """What fits: every method's order is cut to a token budget by the same rule.
 
-The rule is the engine's own (:func:`~s3_retriever.retrieval.fusion.fill_budget`), for places.
+The rule is that of :func:`~s3_retriever.retrieval.fusion.fill_budget`, for places, whose text alone
+counts: methods of which one has more pieces than another are compared by what they bring.
 """
 
 from __future__ import annotations

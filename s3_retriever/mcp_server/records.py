@@ -49,7 +49,9 @@ class Searched(_Record):
     """What ``search`` gives back."""
 
     spans: list[FoundSpan] = Field(description="Best first; empty if nothing was found.")
-    tokens: int = Field(description="Of all spans, in the model's tokens.")
+    tokens: int = Field(
+        description="Of the spans' texts with an empty line between, in the model's tokens."
+    )
 
 
 class Passage(_Record):

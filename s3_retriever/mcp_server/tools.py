@@ -20,6 +20,7 @@ from s3_retriever.mcp_server.records import (
     Searched,
     briefly,
 )
+from s3_retriever.retrieval.budget import joined
 from s3_retriever.storage.base import CodeStore
 from s3_retriever.types import Document
 
@@ -71,7 +72,8 @@ class Tools:
             question, max_tokens=max_tokens, k=k, filter=filter, mode=mode or None
         )
         spans = [FoundSpan.of(span) for span in found]
-        return Searched(spans=spans, tokens=sum(engine.llm.count_tokens(s.text) for s in spans))
+        tokens = engine.llm.count_tokens(joined(span.text for span in spans))
+        return Searched(spans=spans, tokens=tokens)
 
     def read(
         self,

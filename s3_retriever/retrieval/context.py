@@ -8,7 +8,8 @@ import numpy as np
 
 from s3_retriever.models.base import LikelihoodJudge
 from s3_retriever.retrieval.candidates import find_candidates
-from s3_retriever.retrieval.fusion import FusedSpan, SpanUnion
+from s3_retriever.retrieval.exactness import Exactness, lifted
+from s3_retriever.retrieval.fusion import FusedSpan, SpanUnion, highest_score
 from s3_retriever.retrieval.headings import Headings
 from s3_retriever.retrieval.lazy import lazy
 from s3_retriever.retrieval.memory import Memory
@@ -90,8 +91,21 @@ class LegContext:
     def ranked(self) -> list[FusedSpan]:
         """The union of what the legs found so far, best first."""
         if self._ranked is None:
-            self._ranked = self._union.ranked(self.weights, self.settings.fusion.paragraph_weight)
+            share = self.settings.fusion.paragraph_weight
+            self._ranked = self._union.ranked(self.weights, share)
+            if len(self.weights) > 1:  # words alone need no lift
+                highest = highest_score(self.weights, share)
+                self._ranked = lifted(self._ranked, self._exactness_of, highest)
         return self._ranked
+
+    def _exactness_of(self, item: FusedSpan) -> float:
+        """How much of the question a span holds, as far as the words' leg found it."""
+        return self.exactness.of(self.words.counts(item.ref)) if "bm25" in item.scores else 0.0
+
+    @lazy
+    def exactness(self) -> Exactness:
+        """How much of the question a text holds."""
+        return Exactness(self.words, self.question_words)
 
     @lazy
     def question_words(self) -> list[str]:

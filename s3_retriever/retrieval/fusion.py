@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from s3_retriever.retrieval.budget import priced
 from s3_retriever.retrieval.memory import Memory
 from s3_retriever.retrieval.spans import ScoredSpan
 from s3_retriever.storage.base import CodeStore
@@ -147,7 +148,8 @@ def fill_budget(
 ) -> list[FusedSpan]:
     """Take spans in order while they fit; one that does not fit makes room for smaller ones.
 
-    If not even the first fits, it is cut after the last word that does.
+    If not even the first fits, it is cut after the last word that does. What a span costs is its
+    text and the empty line before it (:mod:`~s3_retriever.retrieval.budget`).
 
     Args:
         store: gives texts.
@@ -166,10 +168,11 @@ def fill_budget(
         if left == 0:
             break
         if left is not None:
-            cost = _cost(store, item.ref, count_tokens, memory)
-            if cost > left and not taken:
+            first = not taken
+            cost = _cost(store, item.ref, count_tokens, memory, first=first)
+            if cost > left and first:
                 item = replace(item, ref=_cut(store, item.ref, left, count_tokens))
-                cost = _cost(store, item.ref, count_tokens, memory)
+                cost = _cost(store, item.ref, count_tokens, memory, first=first)
             if cost > left or item.ref.start == item.ref.end:
                 continue
             left -= cost
@@ -178,9 +181,15 @@ def fill_budget(
 
 
 def _cost(
-    store: CodeStore, ref: SpanRef, count_tokens: Callable[[str], int], memory: Memory
+    store: CodeStore,
+    ref: SpanRef,
+    count_tokens: Callable[[str], int],
+    memory: Memory,
+    *,
+    first: bool,
 ) -> int:
-    return memory.kept(("cost", ref), lambda: count_tokens(store.text(ref)), lambda _: 0)
+    key = ("cost", ref, first)
+    return memory.kept(key, lambda: count_tokens(priced(store.text(ref), first=first)), lambda _: 0)
 
 
 def _cut(

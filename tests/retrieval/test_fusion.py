@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from s3_retriever.retrieval.budget import joined
 from s3_retriever.retrieval.fusion import FusedSpan, SpanUnion, fill_budget
 from s3_retriever.retrieval.legs.lead_tail import LeadTail
 from s3_retriever.retrieval.spans import ScoredSpan
@@ -119,6 +120,18 @@ def test_a_piece_that_does_not_fit_makes_room_for_smaller_ones() -> None:
         "alpha beta",
         "gamma delta epsilon",
     ]
+
+
+def test_empty_lines_between_pieces_are_paid_for() -> None:
+    def count(text: str) -> int:
+        return len(text.split()) + text.count("\n")
+
+    pieces = [piece(0, 10, 3.0), piece(11, 16, 2.0), piece(31, 35, 1.0)]
+    fused = fuse({"features": pieces})
+    for budget, n in ((2, 1), (4, 1), (5, 2), (7, 2), (8, 3)):  # 2, 2 + 1, 2 + 1
+        taken = fill_budget(VIEW, fused, budget, None, count)
+        assert len(taken) == n
+        assert count(joined(VIEW.text(t.ref) for t in taken)) <= budget
 
 
 def test_the_first_piece_is_cut_after_a_word() -> None:

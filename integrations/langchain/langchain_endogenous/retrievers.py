@@ -92,7 +92,8 @@ class EndogenousRetriever(DocumentIndex):
     """The model and the index, or a client of a server's; shared, and left out when the retriever
     is serialised."""
     max_tokens: int | None = Field(default=512, ge=1)
-    """Budget of a result in the model's own tokens; ``None`` is no limit."""
+    """Budget of a result in the model's own tokens, of the texts with an empty line between, as
+    chains that stuff documents join them; ``None`` is no limit."""
     k: int | None = Field(default=None, ge=1)
     """Most documents of a result; ``None`` is no limit."""
     filter: Filter | None = None

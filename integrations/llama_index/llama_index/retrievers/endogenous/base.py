@@ -11,7 +11,7 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle, QueryType
 from llama_index.core.vector_stores import MetadataFilters
 from llama_index.retrievers.endogenous.filters import looks_up, stored_filter, to_filter
-from llama_index.retrievers.endogenous.nodes import from_span, to_document
+from llama_index.retrievers.endogenous.nodes import nodes_within, to_document
 from pydantic import SecretStr
 from typing_extensions import Self
 
@@ -82,7 +82,8 @@ class EndogenousRetriever(BaseRetriever):
             token: as of :class:`s3_retriever.client.Client`.
             namespace: as there.
             timeout: as there.
-            max_tokens: budget of a result in the model's own tokens; ``None`` is no limit.
+            max_tokens: budget of a result in the model's own tokens, as a synthesizer shows it:
+                with the metadata before each text and the lines between; ``None`` is no limit.
             k: most nodes of a result; ``None`` is no limit.
             filter: condition on the documents' metadata, e.g. ``{"year": {"$gte": 1990}}``.
             filters: LlamaIndex's own, in place of ``filter`` or beside it.
@@ -241,7 +242,7 @@ class EndogenousRetriever(BaseRetriever):
             "scoring": self.scoring,
         }
         spans: list[Span] = yield Call("retrieve", (question,), asked)
-        return [from_span(span) for span in spans]
+        return (yield from nodes_within(spans, self.max_tokens))
 
     def _condition(self) -> Work[Filter | None]:
         """Both kinds of filters as one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -19,11 +19,13 @@ from llama_index.core.schema import Document as LlamaDocument
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from s3_retriever.errors import InputError
+from s3_retriever.integration import Work, within_budget
 from s3_retriever.types import Document, Span
 
 __all__ = [
     "SCORE_KIND",
     "from_span",
+    "nodes_within",
     "own_metadata",
     "ref_doc_id",
     "stored_name",
@@ -181,3 +183,24 @@ def from_span(span: Span) -> NodeWithScore:
     node.metadata.update({**metadata, **own})
     node.relationships[NodeRelationship.SOURCE] = source
     return NodeWithScore(node=node, score=span.score)
+
+
+def nodes_within(spans: Sequence[Span], max_tokens: int | None) -> Work[list[NodeWithScore]]:
+    """Spans as nodes, as many as a budget pays for in a prompt of LlamaIndex's synthesizers.
+
+    A synthesizer puts a node's metadata before its text, but for those that
+    ``excluded_llm_metadata_keys`` name, and an empty line between nodes. The worst nodes are left
+    out. The best is always there; if its metadata leave its text no room, prompts do not show them.
+
+    Args:
+        spans: best first, whose texts fit the budget.
+        max_tokens: in the model's own tokens; ``None`` is no limit.
+    """
+    found = [from_span(span) for span in spans]
+    shown = [one.node.get_content(metadata_mode=MetadataMode.LLM) for one in found]
+    n = yield from within_budget(shown, max_tokens)
+    if n == 0 and found:
+        best = found[0].node
+        best.excluded_llm_metadata_keys = list(best.metadata)
+        n = 1
+    return found[:n]

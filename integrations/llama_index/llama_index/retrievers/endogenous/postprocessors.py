@@ -6,7 +6,7 @@ from typing import Any
 
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle
-from llama_index.retrievers.endogenous.nodes import from_span, to_document
+from llama_index.retrievers.endogenous.nodes import nodes_within, to_document
 from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import Self
 
@@ -48,7 +48,8 @@ class EndogenousPostprocessor(BaseNodePostprocessor):
     engine: AnyEngine = Field(exclude=True, repr=False)
     """The model, or a client of a server's; shared."""
     max_tokens: int | None = Field(default=512, ge=1)
-    """Budget of all that is left, in the model's own tokens; ``None`` is no limit."""
+    """Budget of all that is left, in the model's own tokens, as a synthesizer shows it: with the
+    metadata before each text and the lines between; ``None`` is no limit."""
     k: int | None = Field(default=None, ge=1)
     """Most spans; ``None`` is no limit."""
     mode: str | None = None
@@ -98,7 +99,7 @@ class EndogenousPostprocessor(BaseNodePostprocessor):
             mode=self.mode,
             scoring=self.scoring,
         )
-        return [from_span(span) for span in spans]
+        return (yield from nodes_within(spans, self.max_tokens))
 
     def to_config(self) -> dict[str, Any]:
         """The postprocessor as JSON values: its engine's settings and its own, no weights."""
